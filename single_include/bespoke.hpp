@@ -2515,8 +2515,12 @@ namespace detail {
 /// The first n elements, at most a batch of them. Called for so few, memcpy takes longer than the rest of a kernel.
 template <class T>
 [[gnu::always_inline]] inline void copy_few(T* to, const T* from, extent n) noexcept {
-    unroll<std::bit_width(batch<T>::size)>([&](auto k) __attribute__((always_inline)) {
-        constexpr std::size_t width = batch<T>::size >> decltype(k)::value;
+    if (n == lanes<T>) {
+        std::memcpy(to, from, sizeof(batch<T>));
+        return;
+    }
+    unroll<std::bit_width(batch<T>::size) - 1>([&](auto k) __attribute__((always_inline)) {
+        constexpr std::size_t width = batch<T>::size >> (decltype(k)::value + 1);
         if ((static_cast<std::size_t>(n) & width) == 0) return;
         std::memcpy(to, from, width * sizeof(T));
         to += width;
@@ -6418,8 +6422,8 @@ namespace bespoke::kernels::detail {
 /// A channel_map for one channel.
 template <class T>
 struct mapped_channel {
-    batch<T> scale, shift, low, high;
-    bool scaled;
+    batch<T> scale = batch<T>(T(0)), shift = scale, low = scale, high = scale;
+    bool scaled = false;
 
     mapped_channel() = default;
     [[gnu::always_inline]] mapped_channel(const channel_map<T>& map, extent channel) noexcept
@@ -6694,7 +6698,7 @@ namespace bespoke::kernels::detail {
 
 /// Rows of the tiles; the smaller ones take what is left over. Rows that are not packed in strips of `tile_rows` fill
 /// tall tiles, which use nearly all registers, and halves of them, where their number suits.
-inline constexpr extent middle_tile_rows = tile_rows == 12 ? 8 : small_tile_rows,
+inline constexpr extent middle_tile_rows = tile_rows == 12 ? 8 : 4,
                         tall_tile_rows = tile_rows == 12 ? 14 : tile_rows,
                         half_tile_rows = tile_rows == 12 ? 7 : small_tile_rows;
 
@@ -9096,6 +9100,9 @@ public:
         }
         std::uint32_t k0 = low(seed_), k1 = high(seed_);
         for (int round = 0; round < 10; ++round) {
+#if !defined(__clang__) && !defined(__AVX512F__)
+#pragma GCC unroll 1  // written out early, g++ does not vectorise it for SSE2 and AVX2
+#endif
             for (std::size_t i = 0; i < Count; ++i) {
                 const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c[0][i];
                 const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * c[2][i];
@@ -9680,7 +9687,7 @@ struct range_static {
     }
     constexpr std::vector<double> known_output(std::span<const shape>, std::span<const known_values>) const {
         std::vector<double> values = detail::few(output_shape({}).shapes()[0], 0);
-        for (std::size_t i = 0; i < values.size(); ++i) values[i] = number(static_cast<extent>(i));
+        for (std::size_t i = 0; i < values.size(); ++i) values[i] = number(static_cast<double>(i));
         return values;
     }
     template <class Xs, class Ys, class P, class W>
@@ -9689,20 +9696,20 @@ struct range_static {
         const range_static numbers = *this;  // which nobody writes to meanwhile, as the compiler can see
         const extent size = ys[0].size();
         T* const y = ys[0].data;
-        constexpr extent some = 16;
+        constexpr int some = 16;
         extent i = 0;
-        for (; i + some <= size; i += some)
-            for (extent j = 0; j < some; ++j) y[i + j] = static_cast<T>(numbers.number(i + j));
-        for (; i < size; ++i) y[i] = static_cast<T>(numbers.number(i));
+        for (; i + some <= size; i += some) {
+            const auto first = static_cast<double>(i);  // once: AVX2 cannot convert 64 bits
+            for (int j = 0; j < some; ++j) y[i + j] = static_cast<T>(numbers.number(first + j));
+        }
+        for (; i < size; ++i) y[i] = static_cast<T>(numbers.number(static_cast<double>(i)));
         detail::repeat_first_example(ys[0]);
     }
     friend bool operator==(const range_static&, const range_static&) = default;
 
 private:
     static constexpr double double_of(float value) { return static_cast<double>(value); }
-    constexpr double number(extent i) const {
-        return double_of(start_value) + static_cast<double>(i) * double_of(step_size_value);
-    }
+    constexpr double number(double i) const { return double_of(start_value) + i * double_of(step_size_value); }
 };
 
 /// y = the extents of x: a vector of as many numbers as x has axes. The values of x do not matter, and no gradient
@@ -11012,7 +11019,8 @@ template <class T>
 namespace bespoke::kernels::detail {
 
 // Depthwise convolutions with a 3 x 3 kernel: each channel is an image of its own. Batches of pixels go down the image;
-// the three rows that a batch sees stay in registers. Nothing is copied: what lies beside the image is masked out.
+// a row is read once and added to all outputs that see it, whose sums stay in registers beside the nine weights.
+// Nothing is copied: what lies beside the image is masked out.
 
 /// Whether `depthwise_forward` is for this geometry.
 constexpr bool suits_depthwise(const convolution_geometry& g) noexcept {
@@ -11020,33 +11028,51 @@ constexpr bool suits_depthwise(const convolution_geometry& g) noexcept {
            g.dilation_y == 1 && g.dilation_x == 1 && g.stride_y == g.stride_x && (g.stride_x == 1 || g.stride_x == 2);
 }
 
-/// The lanes [first, last) of a batch whose first element is `begin` of a row of `size`: those within the row.
+/// The lanes of a batch whose first element is `begin` of a row of `size` that are within the row.
 template <class T>
-struct row_window {
-    unsigned first, last, mask;
-
+class row_window {
+public:
     row_window() = default;
     row_window(extent begin, extent size)
-        : first(static_cast<unsigned>(std::clamp<extent>(-begin, 0, lanes<T>))),
-          last(static_cast<unsigned>(std::clamp<extent>(size - begin, 0, lanes<T>))),
-          mask(((1u << last) - 1u) & ~((1u << first) - 1u)) {}
+        : first_(std::clamp<extent>(-begin, 0, lanes<T>)), last_(std::clamp<extent>(size - begin, first_, lanes<T>)) {
+#ifdef __AVX512F__
+        mask_ = ((1u << last_) - 1u) & ~((1u << first_) - 1u);
+#elif XSIMD_WITH_AVX
+        mask_ = _mm256_andnot_ps(_mm256_castsi256_ps(mask_of_first<sizeof(T)>(first_)),
+                                 _mm256_castsi256_ps(mask_of_first<sizeof(T)>(last_)));
+#endif
+    }
 
     /// Zero in the other lanes; reads nothing beside them.
     [[gnu::always_inline]] batch<T> load(const T* p) const noexcept {
 #ifdef __AVX512F__
         if constexpr (is_avx512 && std::is_same_v<T, float>)
-            return _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p);
+            return _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask_), p);
         else if constexpr (is_avx512 && std::is_same_v<T, double>)
-            return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), p);
+            return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask_), p);
+        else
+#elif XSIMD_WITH_AVX
+        if constexpr (sizeof(batch<T>) == 32 && std::is_same_v<T, float>)
+            return _mm256_maskload_ps(p, _mm256_castps_si256(mask_));
+        else if constexpr (sizeof(batch<T>) == 32 && std::is_same_v<T, double>)
+            return _mm256_maskload_pd(p, _mm256_castps_si256(mask_));
         else
 #endif
         {
-            if (first == 0 && last == static_cast<unsigned>(lanes<T>)) return kernels::load(p);
+            if (first_ == 0 && last_ == lanes<T>) return kernels::load(p);
             alignas(64) T copy[lanes<T>] = {};
-            for (unsigned i = first; i < last; ++i) copy[i] = p[i];
+            for (extent i = first_; i < last_; ++i) copy[i] = p[i];
             return batch<T>::load_aligned(copy);
         }
     }
+
+private:
+    extent first_, last_;
+#ifdef __AVX512F__
+    unsigned mask_;
+#elif XSIMD_WITH_AVX
+    __m256 mask_;
+#endif
 };
 
 /// Some channels of a depthwise convolution; x, weights, bias and y are those of the first.
@@ -11064,7 +11090,7 @@ struct depthwise_images {
 };
 
 /// The output rows [first, last) of `Batches` batches of pixels, from `column` on. `Edge`: pixels may be missing, or
-/// see what is beside the image.
+/// see what is beside the image; what is written beside them in the same rows of outputs is to be written again.
 template <class T, extent Stride, std::size_t Batches, bool Edge>
 [[gnu::noinline]] void depthwise_rows(const depthwise_images<T>& images, extent column, extent first,
                                       extent last) noexcept {
@@ -11084,8 +11110,8 @@ template <class T, extent Stride, std::size_t Batches, bool Edge>
         });
     });
     const T* x = images.x + column * Stride - g.pad_left;
-    batch<T> row[3][3][Batches];  // taps of the rows that are seen
-    const auto read = [&](extent r, batch<T>(&taps)[3][Batches]) __attribute__((always_inline)) {
+    batch<T> taps[3][Batches];  // of the row that is seen
+    const auto read = [&](extent r) __attribute__((always_inline)) {
         if (r < 0 || r >= height) {
             unroll<3 * Batches>([&](std::size_t i) __attribute__((always_inline)) {
                 taps[i / Batches][i % Batches] = batch<T>(T(0));
@@ -11130,46 +11156,77 @@ template <class T, extent Stride, std::size_t Batches, bool Edge>
         });
         mapped_channel<T> map;
         if (mapped) map = mapped_channel<T>(*images.map, images.channel + c);
-        T* y = images.y + c * g.pixels() + first * output_width + column;
+        T* const top = images.y + c * g.pixels() + column;
+        const T* const end = images.y + c * g.pixels() + last * output_width;
+        batch<T> sum[3][Batches];  // of the output row that is finished next, and those behind it
+        const auto begin = [&](std::size_t i, extent o) __attribute__((always_inline)) {
+            unroll<Batches>([&](std::size_t j) __attribute__((always_inline)) {
+                sum[i][j] = start;
+                if (!accumulate || o >= last) return;
+                const T* from = top + o * output_width + static_cast<extent>(j) * lanes<T>;
+                sum[i][j] = Edge ? load_partial<T>(from, valid[j]) : load<T>(from);
+            });
+        };
+        /// The row that was read is this one of the kernel's for these outputs.
+        const auto add = [&](std::size_t i, std::size_t row) __attribute__((always_inline)) {
+            unroll<3 * Batches>([&](std::size_t at) __attribute__((always_inline)) {
+                const std::size_t k = at / Batches, j = at % Batches;
+                sum[i][j] = kernels::fma<T>(weights[3 * row + k], taps[k][j], sum[i][j]);
+            });
+        };
+        const auto next = [&](std::size_t i, std::size_t from) __attribute__((always_inline)) {
+            unroll<Batches>([&](std::size_t j) __attribute__((always_inline)) { sum[i][j] = sum[from][j]; });
+        };
         extent r = first * Stride - g.pad_top;
-        read(r, row[0]);
-        if constexpr (Stride == 1) read(r + 1, row[1]);
-        r += Stride == 1 ? 2 : 1;
-        for (extent o = first; o < last; ++o, r += Stride, y += output_width) {
-            if constexpr (Stride == 2) read(r, row[1]);
-            read(Stride == 1 ? r : r + 1, row[2]);
-            unroll<Batches>([&](auto j) __attribute__((always_inline)) {
-                T* to = y + static_cast<extent>(j()) * lanes<T>;
-                batch<T> sum = start;
-                if (accumulate) sum = Edge ? load_partial<T>(to, valid[j]) : load<T>(to);
-                unroll<9>([&](std::size_t k) __attribute__((always_inline)) {
-                    sum = kernels::fma<T>(weights[k], row[k / 3][k % 3][j], sum);
-                });
-                if (mapped) sum = map(sum);
-                if constexpr (Edge)
-                    store_partial<T>(to, sum, valid[j]);
+        read(r++);
+        begin(0, first);
+        add(0, 0);
+        if constexpr (Stride == 1) {
+            read(r++);
+            add(0, 1);
+            begin(1, first + 1);
+            add(1, 0);
+        }
+        for (extent o = first; o < last; ++o) {
+            read(r++);
+            if constexpr (Stride == 1) {
+                add(0, 2);
+                add(1, 1);
+                begin(2, o + 2);
+                add(2, 0);
+            } else {
+                add(0, 1);
+                read(r++);
+                add(0, 2);
+                begin(1, o + 1);
+                add(1, 0);
+            }
+            T* y = top + o * output_width;
+            unroll<Batches>([&](std::size_t j) __attribute__((always_inline)) {
+                T* to = y + static_cast<extent>(j) * lanes<T>;
+                const batch<T> result = mapped ? map(sum[0][j]) : sum[0][j];
+                if (!Edge || (!accumulate && to + lanes<T> <= end))
+                    store<T>(to, result);
                 else
-                    store<T>(to, sum);
+                    store_partial<T>(to, result, valid[j]);
             });
-            unroll<3 * Batches>([&](auto i) __attribute__((always_inline)) {
-                constexpr std::size_t k = i() / Batches, j = i() % Batches;
-                row[0][k][j] = row[Stride == 1 ? 1 : 2][k][j];
-                if constexpr (Stride == 1) row[1][k][j] = row[2][k][j];
-            });
+            next(0, 1);
+            if constexpr (Stride == 1) next(1, 2);
         }
     }
 }
 
-/// The output rows [first, last).
+/// The output rows [first, last). From the right to the left: the last batch of a row may write into the next one.
 template <class T, extent Stride>
 [[gnu::noinline]] void depthwise_channels(const depthwise_images<T>& images, extent first, extent last) noexcept {
     const convolution_geometry& g = images.g;
-    for (extent column = 0; column < g.output_width; column += 2 * lanes<T>) {
-        const extent begin = column * Stride - g.pad_left, end = begin + 2 * Stride * lanes<T> + 2;
-        if (g.output_width - column <= lanes<T>)
-            depthwise_rows<T, Stride, 1, true>(images, column, first, last);
-        else if (begin >= 0 && end <= g.width && column + 2 * lanes<T> <= g.output_width)
+    constexpr extent width = 2 * lanes<T>;
+    for (extent column = (g.output_width - 1) / width * width; column >= 0; column -= width) {
+        const extent begin = column * Stride - g.pad_left, end = begin + Stride * width + 2;
+        if (begin >= 0 && end <= g.width && column + width <= g.output_width)
             depthwise_rows<T, Stride, 2, false>(images, column, first, last);
+        else if (g.output_width - column <= lanes<T>)
+            depthwise_rows<T, Stride, 1, true>(images, column, first, last);
         else
             depthwise_rows<T, Stride, 2, true>(images, column, first, last);
     }
@@ -11275,10 +11332,10 @@ constexpr bool pixels_as_rows(const convolution_geometry& g) noexcept {
     return g.pixels() <= most && count_strips(g.pixels()).rows * (size + transposing) < batches * size;
 }
 
-/// Steps of k that are computed together: a panel of so many takes half of a first cache, where it stays for all rows.
-template <class T>
+/// Steps of k that are computed together: a panel of so many stays in a first cache for all rows, beside the lines that
+/// a tile reads of the other side.
 constexpr extent pointwise_steps(const convolution_geometry& g) noexcept {
-    constexpr extent near = 24 * 1024 / (panel_width<T> * static_cast<extent>(sizeof(T)));
+    constexpr extent near = 192;
     const extent parts = std::max<extent>((g.group_channels() + near - 1) / near, 1);
     return (g.group_channels() + parts - 1) / parts;
 }
@@ -11286,9 +11343,9 @@ constexpr extent pointwise_steps(const convolution_geometry& g) noexcept {
 /// The elements of scratch that each thread has for itself: pixels that do not fill a batch or tile, and results.
 template <class T>
 constexpr extent pointwise_part(const convolution_geometry& g) noexcept {
-    if (!pixels_as_rows<T>(g)) return (pointwise_steps<T>(g) + tile_rows) * panel_width<T>;
-    const extent steps = std::max<extent>(pointwise_steps<T>(g), 1), parts = (g.group_channels() + steps - 1) / steps;
-    return packed_left_size<T>(1, parts * pointwise_steps<T>(g)) + (g.pixels() + tile_rows) * panel_width<T>;
+    if (!pixels_as_rows<T>(g)) return (pointwise_steps(g) + tile_rows) * panel_width<T>;
+    const extent steps = std::max<extent>(pointwise_steps(g), 1), parts = (g.group_channels() + steps - 1) / steps;
+    return packed_left_size<T>(1, parts * pointwise_steps(g)) + (g.pixels() + tile_rows) * panel_width<T>;
 }
 
 /// Elements of scratch besides: the pixels of one example that are seen.
@@ -11319,7 +11376,7 @@ template <class T>
     constexpr T zeros[tile_rows] = {};
     const convolution_geometry& g = job.g;
     const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
-    const extent panels = (pixels + width - 1) / width, together = pointwise_steps<T>(g);
+    const extent panels = (pixels + width - 1) / width, together = pointwise_steps(g);
     // Rows that lie a power of two or a page apart drive each other out of the caches: many outputs are worth a copy.
     const bool packs = outputs > 4 * tile_rows;
     // The next pixels of a few outputs are brought near: those of the next outputs would come too late.
@@ -11376,7 +11433,13 @@ template <class T>
     }
 }
 
-/// Elements of x that a strip of output channels meets before the next one does.
+/// Whether a strip of output channels meets many pixels before the next one does. Each of its tiles then reads pixels
+/// from a cache of the second level: small tiles, which wait for that, do so where there are few channels.
+constexpr bool goes_by_strips(const convolution_geometry& g) noexcept {
+    return g.group_channels() <= (tile_rows == 12 ? pointwise_steps(g) : 48);
+}
+
+/// Elements of x that it meets then.
 template <class T>
 inline constexpr extent strip_near = 512 * 1024 / static_cast<extent>(sizeof(T));
 
@@ -11440,7 +11503,7 @@ template <class T>
     constexpr extent width = panel_width<T>;
     const convolution_geometry& g = job.g;
     const extent pixels = g.pixels(), outputs = g.group_outputs(), size = g.group_channels();
-    const extent panels = (outputs + width - 1) / width, together = pointwise_steps<T>(g);
+    const extent panels = (outputs + width - 1) / width, together = pointwise_steps(g);
     T *sums = space, *left = space + (pixels + tile_rows) * width;
     alignas(64) T start[width];
     extent held = -1, begin = 0, end = 0, filled = 0;
@@ -11512,9 +11575,9 @@ template <class T>
         }
         const extent items = (copies ? 1 : examples) * g.groups * job.parts * panels;
         split(threads, items, [&](extent thread, extent first, extent last) {
-            (by_rows                                        ? pointwise_rows<T>
-             : pointwise_steps<T>(g) == g.group_channels() ? pointwise_strips<T>
-                                                            : pointwise_columns<T>)(
+            (by_rows             ? pointwise_rows<T>
+             : goes_by_strips(g) ? pointwise_strips<T>
+                                 : pointwise_columns<T>)(
                 part, first, last, scratch + pointwise_copy(g) + thread * pointwise_part<T>(g));
         });
     }
@@ -15278,8 +15341,11 @@ struct embedding_nd {
         const detail::vector_table<T> table{vocab_size, columns, w.prepared};
         table.fetch(count, x.data, p.weights.data, p.bias.data, threads);
         parallel_for(threads, count, 1, [&](extent first, extent last) {
-            for (extent i = first; i < last; ++i)
+            for (extent i = first; i < last; ++i) {
+                if (i + 2 < last)
+                    kernels::prefetch(table.vector(detail::table_row(x.data[i + 2], vocab_size)), columns);
                 kernels::copy(columns, table.vector(detail::table_row(x.data[i], vocab_size)), y.data + i * columns);
+            }
         });
     }
     /// An element is summed up in the order of the indices: threads split the columns.
@@ -18417,27 +18483,19 @@ struct padding {
         const extent rows = to.from_end(2), columns = to.from_end(1), width = from.from_end(1);
         const extent left = padding_amounts.edges[1].start_edge_size;
         const auto* constant = std::get_if<padding_constant>(&padding_type);
-        const T edge = constant != nullptr ? static_cast<T>(constant->value) : T(0);
         parallel_for(y.total() < (1 << 14) ? nullptr : w.threads, planes(from, x.examples) * rows, 1,
                      [&](extent first, extent last) {
                          for (extent r = first; r < last; ++r) {
                              T* const row = y.data + r * columns;
                              const extent source =
                                  place(r % rows - padding_amounts.edges[0].start_edge_size, from.from_end(2));
-                             if (source < 0) {
-                                 kernels::fill(columns, edge, row);
-                                 continue;
-                             }
+                             if (constant != nullptr) kernels::fill(columns, static_cast<T>(constant->value), row);
+                             if (source < 0) continue;
                              const T* const line = x.data + (r / rows * from.from_end(2) + source) * width;
                              kernels::copy(width, line, row + left);
-                             for (const auto& [begin, end] :
-                                  {std::pair<extent, extent>{0, left}, {left + width, columns}}) {
-                                 if (constant != nullptr)
-                                     kernels::fill(end - begin, edge, row + begin);
-                                 else
-                                     for (extent c = begin; c < end; ++c)
-                                         row[c] = line[place(c - left, width)];
-                             }
+                             if (constant != nullptr) continue;
+                             for (extent c = 0; c < left; ++c) row[c] = line[place(c - left, width)];
+                             for (extent c = left + width; c < columns; ++c) row[c] = line[place(c - left, width)];
                          }
                      });
     }
