@@ -143,7 +143,7 @@ protected:
     }
     void make_room(extent examples, bool all_blobs);
     /// Whether `reserve` keeps what is there, or makes room each time.
-    void keep_room(bool kept) { planned_ = (keeps_room_ = kept) && planned_; }
+    void keep_room(bool kept) { keeps_room_ = kept; planned_ = planned_ && kept; }
     /// Elements of the memory for blobs whose shapes are planned, and of working memory.
     extent taken() const {
         return arena_.size() + shared_.size() + prepared_.size() + scratch_.size() + planes_.size() + ends_.size();
