@@ -21,7 +21,7 @@ struct binary_function {
 };
 
 struct addition : binary_function {
-    static constexpr bool independent = true, commutative = true, folds = true;
+    static constexpr bool independent = true, commutative = true, takes_many = true, folds = true;
     template <class V>
     constexpr V operator()(const V& a, const V& b) const noexcept {
         return a + b;

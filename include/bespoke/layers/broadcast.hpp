@@ -131,10 +131,21 @@ void map_gradient(const void*, const kernels::broadcast_plan<3>& plan, const std
     kernels::broadcast_map(slope, plan, xs, y, begin, end);
 }
 
+/// f(f(a, b), c)
+template <class F>
+struct two_steps {
+    F first, second;
+    template <class V>
+    V operator()(const V& a, const V& b, const V& c) const noexcept {
+        return second(first(a, b), c);
+    }
+};
+
 /// A function of binary_functions.hpp and its gradient over arrays. What combines blobs with it is compiled once.
 template <class T>
 struct binary_kernels {
     kernels::map_function<T, 2>* map = nullptr;
+    kernels::map_function<T, 3>* map_two_steps = nullptr;  ///< of `two_steps`; null where no layer combines so many
     bool averages = false;
     // Of a differentiable one:
     std::array<int, 2> slope{};  ///< 1 or -1 where it does not depend on a and b, else 0, and what follows is needed
@@ -144,6 +155,7 @@ struct binary_kernels {
 template <class F, class T>
 inline constexpr binary_kernels<T> binary_kernels_of = [] {
     binary_kernels<T> k{.map = &kernels::erased_map<F, T, 2>, .averages = F::averages};
+    if constexpr (F::takes_many) k.map_two_steps = &kernels::erased_map<two_steps<F>, T, 3>;
     if constexpr (F::differentiable && F::independent) {
         k.slope = F::slope;
     } else if constexpr (F::differentiable) {
@@ -154,22 +166,33 @@ inline constexpr binary_kernels<T> binary_kernels_of = [] {
     return k;
 }();
 
-/// y = f(f(x0, x1), x2) and so on, with `last_one` in the last step; of one blob, y is that.
+/// The functions of `combine`: two steps at a time, the last two, and the last one of an odd number.
+struct combining_steps {
+    const void *two, *last_two, *last_one;
+};
+
+/// y = f(f(x0, x1), x2) and so on; of one blob, y is that.
 template <class T>
-[[gnu::noinline]] void combine(const binary_kernels<T>& with, const void* f, const void* last_one,
+[[gnu::noinline]] void combine(const binary_kernels<T>& with, const combining_steps& f,
                                std::span<const dynamic_view<const T>> xs, const dynamic_view<T>& y,
                                thread_pool* threads) noexcept {
     const std::size_t n = xs.size();
     if (n == 1) return map_blobs(same_value{}, std::array{xs[0]}, y, threads);
-    const extent block = n == 2 ? y.total() : 4096;  // of several, what is there is still near
-    const auto first_two = plan_blobs(y.dimensions, y.examples, std::array{xs[0], xs[1]});
+    const extent block = n <= 3 ? y.total() : 4096;  // of several, what is there is still near
     parallel_for(threads, y.total(), 4096, [&](extent begin, extent end) {
         for (; begin < end; begin += block) {
-            const extent last = std::min(begin + block, end);
-            with.map(n == 2 ? last_one : f, first_two, {xs[0].data, xs[1].data}, y.data, begin, last);
-            for (std::size_t k = 2; k < n; ++k) {
-                const auto plan = plan_blobs(y.dimensions, y.examples, std::array{read_only(y), xs[k]});
-                with.map(k + 1 == n ? last_one : f, plan, {y.data, xs[k].data}, y.data, begin, last);
+            const extent stop = std::min(begin + block, end);
+            dynamic_view<const T> before = xs[0];
+            for (std::size_t k = 1; k < n; k += 2, before = read_only(y)) {
+                if (k + 1 < n) {
+                    const std::array blobs{before, xs[k], xs[k + 1]};
+                    with.map_two_steps(k + 2 < n ? f.two : f.last_two, plan_blobs(y.dimensions, y.examples, blobs),
+                                       data_of(blobs), y.data, begin, stop);
+                } else {
+                    const std::array blobs{before, xs[k]};
+                    with.map(f.last_one, plan_blobs(y.dimensions, y.examples, blobs), data_of(blobs), y.data, begin,
+                             stop);
+                }
             }
         }
     });
@@ -177,9 +200,10 @@ template <class T>
 template <class F, class T>
 void combine(const F& f, std::span<const dynamic_view<const T>> xs, const dynamic_view<T>& y,
              thread_pool* threads) noexcept {
-    F last_one = f;
-    if constexpr (F::averages) last_one.share = 1 / static_cast<double>(xs.size());
-    combine<T>(binary_kernels_of<F, T>, &f, &last_one, xs, y, threads);
+    F last = f;
+    if constexpr (F::averages) last.share = 1 / static_cast<double>(xs.size());
+    const two_steps<F> two{f, f}, last_two{f, last};
+    combine<T>(binary_kernels_of<F, T>, {&two, &last_two, &last}, xs, y, threads);
 }
 
 /// Adds to da and db, where they are wanted, the gradient of y = f(a, b). y has `examples` of the shape of dy.
