@@ -3522,6 +3522,528 @@ struct softplus {
 
 
 
+
+
+namespace bespoke::kernels {
+
+/// A number as the sum of two, the second of which is what the first lost in rounding.
+template <class T>
+struct double_word {
+    batch<T> high, low;
+};
+
+/// a + b exactly, where |a| >= |b| or a = 0.
+template <class T>
+[[gnu::always_inline]] inline double_word<T> ordered_sum(const batch<T>& a, const batch<T>& b) noexcept {
+    const batch<T> high = a + b;
+    return {high, (a - high) + b};
+}
+
+/// a + b exactly (Knuth, "The Art of Computer Programming", 4.2.2).
+template <class T>
+[[gnu::always_inline]] inline double_word<T> exact_sum(const batch<T>& a, const batch<T>& b) noexcept {
+    const batch<T> high = a + b, of_b = high - a;
+    return {high, (a - (high - of_b)) + (b - of_b)};
+}
+
+/// a * b exactly, where no part of it leaves the range of T. Without a machine's fma in Dekker's way, with factors
+/// halved by Veltkamp's (Dekker, "A floating-point technique for extending the available precision", 1971).
+template <class T>
+[[gnu::always_inline]] inline double_word<T> exact_product(const batch<T>& a, const batch<T>& b) noexcept {
+    const batch<T> high = in_register<T>(a * b);  // or the compiler fuses it into the sum where it is used
+    if constexpr (has_fma) {
+        return {high, kernels::fma<T>(a, b, -high)};
+    } else {
+        const auto upper = [](const batch<T>& v) {
+            const batch<T> c = v * batch<T>(T(std::is_same_v<T, float> ? 4097 : 134217729));
+            return c - (c - v);
+        };
+        const batch<T> a1 = upper(a), b1 = upper(b), a2 = a - a1, b2 = b - b1;
+        return {high, a2 * b2 - (((high - a1 * b1) - a2 * b1) - a1 * b2)};
+    }
+}
+
+/// c - a b. Exact where the result is a number of T and c and a b are near each other; else rounded once or twice.
+template <class T>
+[[gnu::always_inline]] inline batch<T> minus_product(const batch<T>& c, const batch<T>& a,
+                                                     const batch<T>& b) noexcept {
+    if constexpr (has_fma) {
+        return kernels::fma<T>(a, -b, c);
+    } else {
+        const double_word<T> p = exact_product<T>(a, b);
+        return (c - p.high) - p.low;
+    }
+}
+
+}  // namespace bespoke::kernels
+
+
+#pragma GCC diagnostic push  // see math.hpp
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+namespace bespoke::kernels {
+
+// To whole numbers, exactly. The sign of x stays, also that of a result 0; infinities and NaN stay.
+
+/// The largest whole number that is not above x.
+template <class T>
+[[gnu::always_inline]] inline batch<T> floor(const batch<T>& x) noexcept {
+    return kernels::copysign<T>(simd::floor(x), x);
+}
+template <std::floating_point T>
+inline T floor(T x) noexcept {
+    return std::floor(x);
+}
+
+/// The smallest whole number that is not below x.
+template <class T>
+[[gnu::always_inline]] inline batch<T> ceil(const batch<T>& x) noexcept {
+    return kernels::copysign<T>(simd::ceil(x), x);
+}
+template <std::floating_point T>
+inline T ceil(T x) noexcept {
+    return std::ceil(x);
+}
+
+/// The whole number nearest to x, the even one of two that are equally near.
+template <class T>
+[[gnu::always_inline]] inline batch<T> round(const batch<T>& x) noexcept {
+    return kernels::copysign<T>(simd::nearbyint(x), x);
+}
+template <std::floating_point T>
+inline T round(T x) noexcept {
+    return std::nearbyint(x);
+}
+
+}  // namespace bespoke::kernels
+
+#pragma GCC diagnostic pop
+
+#include <numbers>
+
+namespace bespoke::kernels {
+
+// Powers. Largest error over the whole range, in units in the last place of the result: exp2 1.2, pow and
+// rsqrt 1.5.
+
+namespace detail {
+
+template <class T>
+struct powers;
+template <>
+struct powers<float> {
+    // ((2^r - 1) / r - ln 2) / r, |r| <= 1 / 2
+    static constexpr float exponential[] = {0.240226507f, 0.055503618f, 0.00961802341f, 0.0013390386f,
+                                            0.000154717331f};
+    static constexpr float low = -151.0f, high = 129.0f;  // beyond, 2^x is 0 or infinite
+    // ((log((1 + s) / (1 - s)) - 2 s) / s^3 - 2 / 3) / s^2 in s^2, |s| <= 0.1716
+    static constexpr float logarithm[] = {0.400001436f, 0.285478681f, 0.23403497f};
+    static constexpr float two_thirds[] = {0x1.555556p-1f, -0x1.555556p-26f};
+    static constexpr float exponent_end = 0x1p40f;  // beyond, x^y is 0, 1 or infinite
+};
+template <>
+struct powers<double> {
+    static constexpr double exponential[] = {
+        0.2402265069591013,     0.055504108664821687,   0.0096181291075943098,  0.0013333558146387163,
+        0.00015403530457037764, 1.5252733862103109e-05, 1.3215435271368911e-06, 1.0178048173230498e-07,
+        7.0737902782823394e-09, 4.4571816855508587e-10};
+    static constexpr double low = -1076.0, high = 1025.0;
+    static constexpr double logarithm[] = {0.39999999999999997, 0.28571428571433816, 0.22222222219985874,
+                                           0.18181818599805671, 0.15384573626828682, 0.13335727598927413,
+                                           0.1168584725128312,  0.11903907748649757};
+    static constexpr double two_thirds[] = {0x1.5555555555555p-1, 0x1.5555555555555p-55};
+    static constexpr double exponent_end = 0x1p70;
+};
+
+/// log(x), x >= 0, to half again as many digits as T has; high is not finite at 0 and infinity.
+template <class T>
+[[gnu::always_inline]] inline double_word<T> precise_log(const batch<T>& x) noexcept {
+    using limits = std::numeric_limits<T>;
+    using p = powers<T>;
+    using c = coefficients<T>;
+    constexpr T up = static_cast<T>(typename format<T>::bits{1} << format<T>::mantissa);
+    const auto subnormal = x < batch<T>(limits::min());
+    batch<T> k, f;
+    split_exponent<T>(kernels::select<T>(subnormal, x * batch<T>(up), x), k, f);
+    k = kernels::select<T>(subnormal, k - batch<T>(static_cast<T>(format<T>::mantissa)), k);
+    // s = f / (2 + f)
+    const batch<T> two(T(2));
+    const double_word<T> below = ordered_sum<T>(two, f);
+    const batch<T> s = kernels::in_register<T>(f / below.high);
+    const batch<T> s_low = minus_product<T>(minus_product<T>(f, s, below.high), s, below.low) / below.high;
+    // z = s^2, t = 2 / 3 z + ..., log(1 + f) = 2 s + s t
+    const batch<T> third(p::two_thirds[0]), third_low(p::two_thirds[1]);
+    double_word<T> z = exact_product<T>(s, s);
+    z.low = kernels::fma<T>(s + s, s_low, z.low);
+    double_word<T> t = exact_product<T>(z.high, third);
+    t.low = kernels::fma<T>(z.high, third_low, kernels::fma<T>(z.low, third, t.low));
+    t = ordered_sum<T>(t.high, kernels::fma<T>(z.high * z.high, polynomial<T>(z.high, p::logarithm), t.low));
+    double_word<T> u = exact_product<T>(s, t.high);
+    u.low = kernels::fma<T>(s, t.low, kernels::fma<T>(s_low, t.high, u.low));
+    double_word<T> y = ordered_sum<T>(s + s, u.high);
+    y.low = y.low + kernels::fma<T>(two, s_low, u.low);
+    const double_word<T> sum = ordered_sum<T>(kernels::in_register<T>(k * batch<T>(c::ln2_high)), y.high);
+    y = ordered_sum<T>(sum.high, sum.low + kernels::fma<T>(k, batch<T>(c::ln2_low), y.low));
+    const batch<T> zero(T(0)), infinite(limits::infinity());
+    y.high = kernels::select<T>(x == zero, -infinite, kernels::select<T>(x < infinite, y.high, x));
+    return y;
+}
+
+}  // namespace detail
+
+/// 2^x. Infinite from the first overflow on, zero from the last subnormal on.
+template <class T>
+inline batch<T> exp2(const batch<T>& x) noexcept {
+    using p = detail::powers<T>;
+    using format = detail::format<T>;
+    const batch<T> a = kernels::min<T>(batch<T>(p::high), kernels::max<T>(batch<T>(p::low), x));
+    const batch<T> magic(static_cast<T>(typename format::bits{3} << (format::mantissa - 1)));
+    const batch<T> shifted = a + magic, k = shifted - magic, r = a - k;
+    const batch<T> power =
+        kernels::fma<T>(r * r, detail::polynomial<T>(r, p::exponential), r * batch<T>(T(std::numbers::ln2)));
+    return detail::scale_by_power<T>(power + batch<T>(T(1)), {k, shifted, power});
+}
+
+/// x^y as std::pow has it: of a negative x NaN but for whole y; x^0 = 1^y = 1 whatever the other is.
+template <class T>
+inline batch<T> pow(const batch<T>& x, const batch<T>& y) noexcept {
+    using c = detail::coefficients<T>;
+    using p = detail::powers<T>;
+    const batch<T> zero(T(0)), one(T(1)), half(T(0.5)), end(p::exponent_end);
+    const batch<T> exponent = kernels::min<T>(end, kernels::max<T>(-end, y));
+    const double_word<T> log = detail::precise_log<T>(kernels::abs<T>(x));
+    double_word<T> e = exact_product<T>(exponent, log.high);
+    e.low = kernels::fma<T>(exponent, log.low, e.low);
+    const auto outside = e.high > batch<T>(c::exponential_high) || e.high < batch<T>(c::exponential_low);
+    const auto r = detail::reduce_exp<T>(kernels::min<T>(
+        batch<T>(c::exponential_high), kernels::max<T>(batch<T>(c::exponential_low), e.high)));
+    const batch<T> low = kernels::select<T>(outside, zero, e.low);
+    const batch<T> power = detail::scale_by_power<T>(one + (r.expm1 + kernels::fma<T>(low, r.expm1, low)), r);
+    const auto whole = kernels::floor<T>(y) == y;
+    const auto odd = whole && !(kernels::floor<T>(y * half) == y * half);
+    const batch<T> nan(std::numeric_limits<T>::quiet_NaN()), infinite(std::numeric_limits<T>::infinity());
+    batch<T> result = kernels::select<T>(odd, kernels::copysign<T>(power, x), power);
+    result = kernels::select<T>(x < zero && x > -infinite && !whole, nan, result);
+    result = kernels::select<T>(kernels::is_nan<T>(x) || kernels::is_nan<T>(y), nan, result);
+    return kernels::select<T>(y == zero || x == one, one, result);
+}
+
+/// 1 / sqrt(x); infinite of a zero, with its sign.
+template <class T>
+inline batch<T> rsqrt(const batch<T>& x) noexcept {
+#ifdef __AVX512F__
+    if constexpr (is_avx512 && std::is_same_v<T, float>) {
+        // 14 bits and one step of Newton's, which has no number to add where they are 0, infinite or NaN.
+        const batch<T> y = _mm512_maskz_rsqrt14_ps(0xFFFF, x);
+        const batch<T> rest = kernels::fma<T>(-(x * y), y, batch<T>(T(1)));
+        return kernels::select<T>(kernels::is_nan<T>(rest), y, kernels::fma<T>(y * batch<T>(T(0.5)), rest, y));
+    } else
+#endif
+        return batch<T>(T(1)) / kernels::sqrt<T>(x);
+}
+
+template <std::floating_point T>
+inline T rsqrt(T x) noexcept {
+    return first_lane<T>(kernels::rsqrt<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T exp2(T x) noexcept {
+    return first_lane<T>(kernels::exp2<T>(batch<T>(x)));
+}
+template <std::floating_point T>
+inline T pow(T x, T y) noexcept {
+    return first_lane<T>(kernels::pow<T>(batch<T>(x), batch<T>(y)));
+}
+
+}  // namespace bespoke::kernels
+
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"  // see math.hpp
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+namespace bespoke::kernels {
+namespace detail {
+
+/// std::fmod lane by lane.
+template <class T>
+[[gnu::noinline]] batch<T> fmod_each(const batch<T>& a, const batch<T>& b) noexcept {
+    alignas(64) T x[lanes<T>], y[lanes<T>];
+    a.store_aligned(x);
+    b.store_aligned(y);
+    for (extent i = 0; i < lanes<T>; ++i) x[i] = std::fmod(x[i], y[i]);
+    return batch<T>::load_aligned(x);
+}
+
+/// fmod(a, b), but for the sign of a zero.
+template <class T>
+inline batch<T> fmod(const batch<T>& a, const batch<T>& b) noexcept {
+    if constexpr (has_fma) {
+        constexpr T limit = static_cast<T>(typename format<T>::bits{1} << format<T>::mantissa);
+        const batch<T> zero(T(0)), q = simd::trunc(a / b);
+        if (!simd::any(simd::abs(q) >= batch<T>(limit))) {
+            // Exact: q is the quotient, or one beyond it where a / b was rounded up to a whole number.
+            const batch<T> r = kernels::fma<T>(-q, b, a), step = simd::abs(b);
+            const batch<T> fixed = simd::select(a < zero, simd::select(r > zero, r - step, r),
+                                                 simd::select(r < zero, r + step, r));
+            const auto endless = step == batch<T>(std::numeric_limits<T>::infinity());
+            return simd::select(endless, a + (a - a), fixed);  // NaN for infinite a
+        }
+    }
+    return fmod_each<T>(a, b);
+}
+
+}  // namespace detail
+
+/// The remainder of a / b that has the sign of b, exact but for one rounding where the signs differ: what numpy.mod
+/// and Python's % give. NaN for b = 0 and for infinite a.
+template <class T>
+inline batch<T> floor_mod(const batch<T>& a, const batch<T>& b) noexcept {
+    const batch<T> zero(T(0)), r = detail::fmod<T>(a, b);
+    const batch<T> lift =
+        simd::select(r < zero, simd::select(b < zero, zero, b), simd::select(b < zero, b, zero));
+    return simd::select(r == zero, kernels::copysign<T>(zero, b), r + lift);
+}
+
+/// The largest whole number that is not above a / b, of the exact quotient: what numpy.floor_divide and Python's //
+/// give. 1 // 0.1 is 9, as 0.1 is a little more than a tenth. Where b = 0 it is a / b.
+template <class T>
+inline batch<T> floor_divide(const batch<T>& a, const batch<T>& b) noexcept {
+    const batch<T> zero(T(0)), one(T(1)), r = detail::fmod<T>(a, b), ratio = a / b;
+    const batch<T> lower = simd::select(r < zero, simd::select(b < zero, zero, one),
+                                         simd::select(r > zero, simd::select(b < zero, one, zero), zero));
+    const batch<T> exact = (a - r) / b - lower, whole = simd::floor(exact);
+    const batch<T> nearest = simd::select(exact - whole > batch<T>(T(0.5)), whole + one, whole);
+    const batch<T> result = simd::select(exact == zero, kernels::copysign<T>(zero, ratio), nearest);
+    return simd::select(b == zero, ratio, result);
+}
+
+template <std::floating_point T>
+inline T floor_mod(T a, T b) noexcept {
+    return first_lane<T>(kernels::floor_mod<T>(batch<T>(a), batch<T>(b)));
+}
+template <std::floating_point T>
+inline T floor_divide(T a, T b) noexcept {
+    return first_lane<T>(kernels::floor_divide<T>(batch<T>(a), batch<T>(b)));
+}
+
+}  // namespace bespoke::kernels
+
+#pragma GCC diagnostic pop
+
+#include <array>
+
+/// Functions of two numbers for the layers that combine blobs element by element: f(a, b) for float, double and SIMD
+/// batches of them, and the gradient, `f.gradient<0>(sum, dy, a, b)` for a and <1> for b: sum + dy times the slope.
+/// Where that does not depend on a and b it is `f.slope[0]` and [1] instead.
+namespace bespoke::detail {
+
+/// What is so of most of them.
+struct binary_function {
+    static constexpr bool independent = false;  ///< the slopes do not depend on a and b: they need not be there
+    static constexpr bool commutative = false;  ///< to the last bit, the gradient too
+    static constexpr bool takes_many = false;   ///< a layer combines more than two blobs with it
+    static constexpr bool differentiable = true;
+    static constexpr bool averages = false;  ///< of several: the last step takes `share`, one by their number
+    static constexpr bool folds = false;     ///< the compiler can compute it
+};
+
+struct addition : binary_function {
+    static constexpr bool independent = true, commutative = true, takes_many = true, folds = true;
+    template <class V>
+    constexpr V operator()(const V& a, const V& b) const noexcept {
+        return a + b;
+    }
+    static constexpr std::array slope{1, 1};
+};
+
+struct averaging : addition {
+    static constexpr bool commutative = false, averages = true, folds = false;
+    double share = 1;  ///< of the inputs, where b is the last one
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return (a + b) * kernels::number<V>(share);
+    }
+};
+
+struct subtraction : binary_function {
+    static constexpr bool independent = true, folds = true;
+    template <class V>
+    constexpr V operator()(const V& a, const V& b) const noexcept {
+        return a - b;
+    }
+    static constexpr std::array slope{1, -1};
+};
+
+struct product : binary_function {
+    static constexpr bool commutative = true, takes_many = true, folds = true;
+    template <class V>
+    constexpr V operator()(const V& a, const V& b) const noexcept {
+        return a * b;
+    }
+    template <std::size_t Input, class V>
+    V gradient(const V& sum, const V& dy, const V& a, const V& b) const noexcept {
+        return kernels::fma(dy, Input == 0 ? b : a, sum);
+    }
+};
+
+struct quotient : binary_function {
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return a / b;
+    }
+    template <std::size_t Input, class V>
+    V gradient(const V& sum, const V& dy, const V& a, const V& b) const noexcept {
+        if constexpr (Input == 0)
+            return sum + dy / b;
+        else
+            return kernels::fma(-(dy / b), a / b, sum);
+    }
+};
+
+struct floor_quotient : binary_function {
+    static constexpr bool differentiable = false;
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::floor_divide(a, b);
+    }
+};
+
+struct floor_remainder : binary_function {
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::floor_mod(a, b);
+    }
+    template <std::size_t Input, class V>
+    V gradient(const V& sum, const V& dy, const V& a, const V& b) const noexcept {
+        if constexpr (Input == 0)
+            return sum + dy;
+        else
+            return kernels::fma(-dy, kernels::floor_divide(a, b), sum);
+    }
+};
+
+/// The slope for a is b a^(b - 1), and 0 for b = 0; for b it is a^b log a, and 0 for a = 0 and b >= 0.
+struct power : binary_function {
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::pow(a, b);
+    }
+    template <std::size_t Input, class V>
+    V gradient(const V& sum, const V& dy, const V& a, const V& b) const noexcept {
+        if constexpr (Input == 0) {
+            const V slope = b * kernels::pow(a, b - V(1));
+            return kernels::select(b == V(0), sum, kernels::fma(dy, slope, sum));
+        } else {
+            const V slope = kernels::pow(a, b) * kernels::log(a);
+            const V none = kernels::select(b >= V(0), V(0), slope);
+            return kernels::fma(dy, kernels::select(a == V(0), none, slope), sum);
+        }
+    }
+};
+
+/// NaN where either is. The input that is taken has the gradient, the first one where both are equal.
+struct larger : binary_function {
+    static constexpr bool takes_many = true;
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(b > a, b, kernels::select(kernels::is_nan(b), b, a));
+    }
+    template <std::size_t Input, class V>
+    V gradient(const V& sum, const V& dy, const V& a, const V& b) const noexcept {
+        const V if_first = Input == 0 ? sum + dy : sum, if_second = Input == 0 ? sum : sum + dy;
+        return kernels::select(b > a, if_second, kernels::select(kernels::is_nan(b), if_second, if_first));
+    }
+};
+
+/// As `larger`.
+struct smaller : binary_function {
+    static constexpr bool takes_many = true;
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(b < a, b, kernels::select(kernels::is_nan(b), b, a));
+    }
+    template <std::size_t Input, class V>
+    V gradient(const V& sum, const V& dy, const V& a, const V& b) const noexcept {
+        return larger{}.gradient<Input>(sum, dy, -a, -b);
+    }
+};
+
+/// What gives 1 for true and 0 for false.
+struct truth_function : binary_function {
+    static constexpr bool differentiable = false;
+};
+
+struct equality : truth_function {
+    static constexpr bool commutative = true;
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(a == b, V(1), V(0));
+    }
+};
+struct inequality : truth_function {
+    static constexpr bool commutative = true;
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(a == b, V(0), V(1));
+    }
+};
+struct below : truth_function {
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(a < b, V(1), V(0));
+    }
+};
+struct not_above : truth_function {
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(a <= b, V(1), V(0));
+    }
+};
+struct above : truth_function {
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(a > b, V(1), V(0));
+    }
+};
+struct not_below : truth_function {
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(a >= b, V(1), V(0));
+    }
+};
+
+struct conjunction : truth_function {
+    static constexpr bool commutative = true;
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(a == V(0), V(0), inequality{}(b, V(0)));
+    }
+};
+struct disjunction : truth_function {
+    static constexpr bool commutative = true;
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(a == V(0), inequality{}(b, V(0)), V(1));
+    }
+};
+struct exclusive_disjunction : truth_function {
+    static constexpr bool commutative = true;
+    template <class V>
+    V operator()(const V& a, const V& b) const noexcept {
+        return kernels::select(a == V(0), inequality{}(b, V(0)), equality{}(b, V(0)));
+    }
+};
+
+}  // namespace bespoke::detail
+
+
+
 #include <algorithm>
 #include <array>
 
@@ -3901,527 +4423,6 @@ template <class T>
 
 }  // namespace bespoke::kernels
 
-
-
-
-namespace bespoke::kernels {
-
-/// A number as the sum of two, the second of which is what the first lost in rounding.
-template <class T>
-struct double_word {
-    batch<T> high, low;
-};
-
-/// a + b exactly, where |a| >= |b| or a = 0.
-template <class T>
-[[gnu::always_inline]] inline double_word<T> ordered_sum(const batch<T>& a, const batch<T>& b) noexcept {
-    const batch<T> high = a + b;
-    return {high, (a - high) + b};
-}
-
-/// a + b exactly (Knuth, "The Art of Computer Programming", 4.2.2).
-template <class T>
-[[gnu::always_inline]] inline double_word<T> exact_sum(const batch<T>& a, const batch<T>& b) noexcept {
-    const batch<T> high = a + b, of_b = high - a;
-    return {high, (a - (high - of_b)) + (b - of_b)};
-}
-
-/// a * b exactly, where no part of it leaves the range of T. Without a machine's fma in Dekker's way, with factors
-/// halved by Veltkamp's (Dekker, "A floating-point technique for extending the available precision", 1971).
-template <class T>
-[[gnu::always_inline]] inline double_word<T> exact_product(const batch<T>& a, const batch<T>& b) noexcept {
-    const batch<T> high = in_register<T>(a * b);  // or the compiler fuses it into the sum where it is used
-    if constexpr (has_fma) {
-        return {high, kernels::fma<T>(a, b, -high)};
-    } else {
-        const auto upper = [](const batch<T>& v) {
-            const batch<T> c = v * batch<T>(T(std::is_same_v<T, float> ? 4097 : 134217729));
-            return c - (c - v);
-        };
-        const batch<T> a1 = upper(a), b1 = upper(b), a2 = a - a1, b2 = b - b1;
-        return {high, a2 * b2 - (((high - a1 * b1) - a2 * b1) - a1 * b2)};
-    }
-}
-
-/// c - a b. Exact where the result is a number of T and c and a b are near each other; else rounded once or twice.
-template <class T>
-[[gnu::always_inline]] inline batch<T> minus_product(const batch<T>& c, const batch<T>& a,
-                                                     const batch<T>& b) noexcept {
-    if constexpr (has_fma) {
-        return kernels::fma<T>(a, -b, c);
-    } else {
-        const double_word<T> p = exact_product<T>(a, b);
-        return (c - p.high) - p.low;
-    }
-}
-
-}  // namespace bespoke::kernels
-
-
-#pragma GCC diagnostic push  // see math.hpp
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#ifndef __clang__
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-
-namespace bespoke::kernels {
-
-// To whole numbers, exactly. The sign of x stays, also that of a result 0; infinities and NaN stay.
-
-/// The largest whole number that is not above x.
-template <class T>
-[[gnu::always_inline]] inline batch<T> floor(const batch<T>& x) noexcept {
-    return kernels::copysign<T>(simd::floor(x), x);
-}
-template <std::floating_point T>
-inline T floor(T x) noexcept {
-    return std::floor(x);
-}
-
-/// The smallest whole number that is not below x.
-template <class T>
-[[gnu::always_inline]] inline batch<T> ceil(const batch<T>& x) noexcept {
-    return kernels::copysign<T>(simd::ceil(x), x);
-}
-template <std::floating_point T>
-inline T ceil(T x) noexcept {
-    return std::ceil(x);
-}
-
-/// The whole number nearest to x, the even one of two that are equally near.
-template <class T>
-[[gnu::always_inline]] inline batch<T> round(const batch<T>& x) noexcept {
-    return kernels::copysign<T>(simd::nearbyint(x), x);
-}
-template <std::floating_point T>
-inline T round(T x) noexcept {
-    return std::nearbyint(x);
-}
-
-}  // namespace bespoke::kernels
-
-#pragma GCC diagnostic pop
-
-#include <numbers>
-
-namespace bespoke::kernels {
-
-// Powers. Largest error over the whole range, in units in the last place of the result: exp2 1.2, pow and
-// rsqrt 1.5.
-
-namespace detail {
-
-template <class T>
-struct powers;
-template <>
-struct powers<float> {
-    // ((2^r - 1) / r - ln 2) / r, |r| <= 1 / 2
-    static constexpr float exponential[] = {0.240226507f, 0.055503618f, 0.00961802341f, 0.0013390386f,
-                                            0.000154717331f};
-    static constexpr float low = -151.0f, high = 129.0f;  // beyond, 2^x is 0 or infinite
-    // ((log((1 + s) / (1 - s)) - 2 s) / s^3 - 2 / 3) / s^2 in s^2, |s| <= 0.1716
-    static constexpr float logarithm[] = {0.400001436f, 0.285478681f, 0.23403497f};
-    static constexpr float two_thirds[] = {0x1.555556p-1f, -0x1.555556p-26f};
-    static constexpr float exponent_end = 0x1p40f;  // beyond, x^y is 0, 1 or infinite
-};
-template <>
-struct powers<double> {
-    static constexpr double exponential[] = {
-        0.2402265069591013,     0.055504108664821687,   0.0096181291075943098,  0.0013333558146387163,
-        0.00015403530457037764, 1.5252733862103109e-05, 1.3215435271368911e-06, 1.0178048173230498e-07,
-        7.0737902782823394e-09, 4.4571816855508587e-10};
-    static constexpr double low = -1076.0, high = 1025.0;
-    static constexpr double logarithm[] = {0.39999999999999997, 0.28571428571433816, 0.22222222219985874,
-                                           0.18181818599805671, 0.15384573626828682, 0.13335727598927413,
-                                           0.1168584725128312,  0.11903907748649757};
-    static constexpr double two_thirds[] = {0x1.5555555555555p-1, 0x1.5555555555555p-55};
-    static constexpr double exponent_end = 0x1p70;
-};
-
-/// log(x), x >= 0, to half again as many digits as T has; high is not finite at 0 and infinity.
-template <class T>
-[[gnu::always_inline]] inline double_word<T> precise_log(const batch<T>& x) noexcept {
-    using limits = std::numeric_limits<T>;
-    using p = powers<T>;
-    using c = coefficients<T>;
-    constexpr T up = static_cast<T>(typename format<T>::bits{1} << format<T>::mantissa);
-    const auto subnormal = x < batch<T>(limits::min());
-    batch<T> k, f;
-    split_exponent<T>(kernels::select<T>(subnormal, x * batch<T>(up), x), k, f);
-    k = kernels::select<T>(subnormal, k - batch<T>(static_cast<T>(format<T>::mantissa)), k);
-    // s = f / (2 + f)
-    const batch<T> two(T(2));
-    const double_word<T> below = ordered_sum<T>(two, f);
-    const batch<T> s = kernels::in_register<T>(f / below.high);
-    const batch<T> s_low = minus_product<T>(minus_product<T>(f, s, below.high), s, below.low) / below.high;
-    // z = s^2, t = 2 / 3 z + ..., log(1 + f) = 2 s + s t
-    const batch<T> third(p::two_thirds[0]), third_low(p::two_thirds[1]);
-    double_word<T> z = exact_product<T>(s, s);
-    z.low = kernels::fma<T>(s + s, s_low, z.low);
-    double_word<T> t = exact_product<T>(z.high, third);
-    t.low = kernels::fma<T>(z.high, third_low, kernels::fma<T>(z.low, third, t.low));
-    t = ordered_sum<T>(t.high, kernels::fma<T>(z.high * z.high, polynomial<T>(z.high, p::logarithm), t.low));
-    double_word<T> u = exact_product<T>(s, t.high);
-    u.low = kernels::fma<T>(s, t.low, kernels::fma<T>(s_low, t.high, u.low));
-    double_word<T> y = ordered_sum<T>(s + s, u.high);
-    y.low = y.low + kernels::fma<T>(two, s_low, u.low);
-    const double_word<T> sum = ordered_sum<T>(kernels::in_register<T>(k * batch<T>(c::ln2_high)), y.high);
-    y = ordered_sum<T>(sum.high, sum.low + kernels::fma<T>(k, batch<T>(c::ln2_low), y.low));
-    const batch<T> zero(T(0)), infinite(limits::infinity());
-    y.high = kernels::select<T>(x == zero, -infinite, kernels::select<T>(x < infinite, y.high, x));
-    return y;
-}
-
-}  // namespace detail
-
-/// 2^x. Infinite from the first overflow on, zero from the last subnormal on.
-template <class T>
-inline batch<T> exp2(const batch<T>& x) noexcept {
-    using p = detail::powers<T>;
-    using format = detail::format<T>;
-    const batch<T> a = kernels::min<T>(batch<T>(p::high), kernels::max<T>(batch<T>(p::low), x));
-    const batch<T> magic(static_cast<T>(typename format::bits{3} << (format::mantissa - 1)));
-    const batch<T> shifted = a + magic, k = shifted - magic, r = a - k;
-    const batch<T> power =
-        kernels::fma<T>(r * r, detail::polynomial<T>(r, p::exponential), r * batch<T>(T(std::numbers::ln2)));
-    return detail::scale_by_power<T>(power + batch<T>(T(1)), {k, shifted, power});
-}
-
-/// x^y as std::pow has it: of a negative x NaN but for whole y; x^0 = 1^y = 1 whatever the other is.
-template <class T>
-inline batch<T> pow(const batch<T>& x, const batch<T>& y) noexcept {
-    using c = detail::coefficients<T>;
-    using p = detail::powers<T>;
-    const batch<T> zero(T(0)), one(T(1)), half(T(0.5)), end(p::exponent_end);
-    const batch<T> exponent = kernels::min<T>(end, kernels::max<T>(-end, y));
-    const double_word<T> log = detail::precise_log<T>(kernels::abs<T>(x));
-    double_word<T> e = exact_product<T>(exponent, log.high);
-    e.low = kernels::fma<T>(exponent, log.low, e.low);
-    const auto outside = e.high > batch<T>(c::exponential_high) || e.high < batch<T>(c::exponential_low);
-    const auto r = detail::reduce_exp<T>(kernels::min<T>(
-        batch<T>(c::exponential_high), kernels::max<T>(batch<T>(c::exponential_low), e.high)));
-    const batch<T> low = kernels::select<T>(outside, zero, e.low);
-    const batch<T> power = detail::scale_by_power<T>(one + (r.expm1 + kernels::fma<T>(low, r.expm1, low)), r);
-    const auto whole = kernels::floor<T>(y) == y;
-    const auto odd = whole && !(kernels::floor<T>(y * half) == y * half);
-    const batch<T> nan(std::numeric_limits<T>::quiet_NaN()), infinite(std::numeric_limits<T>::infinity());
-    batch<T> result = kernels::select<T>(odd, kernels::copysign<T>(power, x), power);
-    result = kernels::select<T>(x < zero && x > -infinite && !whole, nan, result);
-    result = kernels::select<T>(kernels::is_nan<T>(x) || kernels::is_nan<T>(y), nan, result);
-    return kernels::select<T>(y == zero || x == one, one, result);
-}
-
-/// 1 / sqrt(x); infinite of a zero, with its sign.
-template <class T>
-inline batch<T> rsqrt(const batch<T>& x) noexcept {
-#ifdef __AVX512F__
-    if constexpr (is_avx512 && std::is_same_v<T, float>) {
-        // 14 bits and one step of Newton's, which has no number to add where they are 0, infinite or NaN.
-        const batch<T> y = _mm512_maskz_rsqrt14_ps(0xFFFF, x);
-        const batch<T> rest = kernels::fma<T>(-(x * y), y, batch<T>(T(1)));
-        return kernels::select<T>(kernels::is_nan<T>(rest), y, kernels::fma<T>(y * batch<T>(T(0.5)), rest, y));
-    } else
-#endif
-        return batch<T>(T(1)) / kernels::sqrt<T>(x);
-}
-
-template <std::floating_point T>
-inline T rsqrt(T x) noexcept {
-    return first_lane<T>(kernels::rsqrt<T>(batch<T>(x)));
-}
-template <std::floating_point T>
-inline T exp2(T x) noexcept {
-    return first_lane<T>(kernels::exp2<T>(batch<T>(x)));
-}
-template <std::floating_point T>
-inline T pow(T x, T y) noexcept {
-    return first_lane<T>(kernels::pow<T>(batch<T>(x), batch<T>(y)));
-}
-
-}  // namespace bespoke::kernels
-
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"  // see math.hpp
-#ifndef __clang__
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-
-namespace bespoke::kernels {
-namespace detail {
-
-/// std::fmod lane by lane.
-template <class T>
-[[gnu::noinline]] batch<T> fmod_each(const batch<T>& a, const batch<T>& b) noexcept {
-    alignas(64) T x[lanes<T>], y[lanes<T>];
-    a.store_aligned(x);
-    b.store_aligned(y);
-    for (extent i = 0; i < lanes<T>; ++i) x[i] = std::fmod(x[i], y[i]);
-    return batch<T>::load_aligned(x);
-}
-
-/// fmod(a, b), but for the sign of a zero.
-template <class T>
-inline batch<T> fmod(const batch<T>& a, const batch<T>& b) noexcept {
-    if constexpr (has_fma) {
-        constexpr T limit = static_cast<T>(typename format<T>::bits{1} << format<T>::mantissa);
-        const batch<T> zero(T(0)), q = simd::trunc(a / b);
-        if (!simd::any(simd::abs(q) >= batch<T>(limit))) {
-            // Exact: q is the quotient, or one beyond it where a / b was rounded up to a whole number.
-            const batch<T> r = kernels::fma<T>(-q, b, a), step = simd::abs(b);
-            const batch<T> fixed = simd::select(a < zero, simd::select(r > zero, r - step, r),
-                                                 simd::select(r < zero, r + step, r));
-            const auto endless = step == batch<T>(std::numeric_limits<T>::infinity());
-            return simd::select(endless, a + (a - a), fixed);  // NaN for infinite a
-        }
-    }
-    return fmod_each<T>(a, b);
-}
-
-}  // namespace detail
-
-/// The remainder of a / b that has the sign of b, exact but for one rounding where the signs differ: what numpy.mod
-/// and Python's % give. NaN for b = 0 and for infinite a.
-template <class T>
-inline batch<T> floor_mod(const batch<T>& a, const batch<T>& b) noexcept {
-    const batch<T> zero(T(0)), r = detail::fmod<T>(a, b);
-    const batch<T> lift =
-        simd::select(r < zero, simd::select(b < zero, zero, b), simd::select(b < zero, b, zero));
-    return simd::select(r == zero, kernels::copysign<T>(zero, b), r + lift);
-}
-
-/// The largest whole number that is not above a / b, of the exact quotient: what numpy.floor_divide and Python's //
-/// give. 1 // 0.1 is 9, as 0.1 is a little more than a tenth. Where b = 0 it is a / b.
-template <class T>
-inline batch<T> floor_divide(const batch<T>& a, const batch<T>& b) noexcept {
-    const batch<T> zero(T(0)), one(T(1)), r = detail::fmod<T>(a, b), ratio = a / b;
-    const batch<T> lower = simd::select(r < zero, simd::select(b < zero, zero, one),
-                                         simd::select(r > zero, simd::select(b < zero, one, zero), zero));
-    const batch<T> exact = (a - r) / b - lower, whole = simd::floor(exact);
-    const batch<T> nearest = simd::select(exact - whole > batch<T>(T(0.5)), whole + one, whole);
-    const batch<T> result = simd::select(exact == zero, kernels::copysign<T>(zero, ratio), nearest);
-    return simd::select(b == zero, ratio, result);
-}
-
-template <std::floating_point T>
-inline T floor_mod(T a, T b) noexcept {
-    return first_lane<T>(kernels::floor_mod<T>(batch<T>(a), batch<T>(b)));
-}
-template <std::floating_point T>
-inline T floor_divide(T a, T b) noexcept {
-    return first_lane<T>(kernels::floor_divide<T>(batch<T>(a), batch<T>(b)));
-}
-
-}  // namespace bespoke::kernels
-
-#pragma GCC diagnostic pop
-
-#include <array>
-
-/// Functions of two numbers for the layers that combine blobs element by element: f(a, b) for float, double and SIMD
-/// batches of them, and the gradient, `f.gradient<0>(sum, dy, a, b)` for a and <1> for b: sum + dy times the slope.
-/// Where that does not depend on a and b it is `f.slope[0]` and [1] instead.
-namespace bespoke::detail {
-
-/// What is so of most of them.
-struct binary_function {
-    static constexpr bool independent = false;  ///< the slopes do not depend on a and b: they need not be there
-    static constexpr bool commutative = false;  ///< to the last bit, the gradient too
-    static constexpr bool takes_many = false;   ///< a layer combines more than two blobs with it
-    static constexpr bool differentiable = true;
-    static constexpr bool averages = false;  ///< of several: the last step takes `share`, one by their number
-    static constexpr bool folds = false;     ///< the compiler can compute it
-};
-
-struct addition : binary_function {
-    static constexpr bool independent = true, commutative = true, folds = true;
-    template <class V>
-    constexpr V operator()(const V& a, const V& b) const noexcept {
-        return a + b;
-    }
-    static constexpr std::array slope{1, 1};
-};
-
-struct averaging : addition {
-    static constexpr bool commutative = false, averages = true, folds = false;
-    double share = 1;  ///< of the inputs, where b is the last one
-    template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
-        return (a + b) * kernels::number<V>(share);
-    }
-};
-
-struct subtraction : binary_function {
-    static constexpr bool independent = true, folds = true;
-    template <class V>
-    constexpr V operator()(const V& a, const V& b) const noexcept {
-        return a - b;
-    }
-    static constexpr std::array slope{1, -1};
-};
-
-struct product : binary_function {
-    static constexpr bool commutative = true, takes_many = true, folds = true;
-    template <class V>
-    constexpr V operator()(const V& a, const V& b) const noexcept {
-        return a * b;
-    }
-    template <std::size_t Input, class V>
-    V gradient(const V& sum, const V& dy, const V& a, const V& b) const noexcept {
-        return kernels::fma(dy, Input == 0 ? b : a, sum);
-    }
-};
-
-struct quotient : binary_function {
-    template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
-        return a / b;
-    }
-    template <std::size_t Input, class V>
-    V gradient(const V& sum, const V& dy, const V& a, const V& b) const noexcept {
-        if constexpr (Input == 0)
-            return sum + dy / b;
-        else
-            return kernels::fma(-(dy / b), a / b, sum);
-    }
-};
-
-struct floor_quotient : binary_function {
-    static constexpr bool differentiable = false;
-    template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
-        return kernels::floor_divide(a, b);
-    }
-};
-
-struct floor_remainder : binary_function {
-    template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
-        return kernels::floor_mod(a, b);
-    }
-    template <std::size_t Input, class V>
-    V gradient(const V& sum, const V& dy, const V& a, const V& b) const noexcept {
-        if constexpr (Input == 0)
-            return sum + dy;
-        else
-            return kernels::fma(-dy, kernels::floor_divide(a, b), sum);
-    }
-};
-
-/// The slope for a is b a^(b - 1), and 0 for b = 0; for b it is a^b log a, and 0 for a = 0 and b >= 0.
-struct power : binary_function {
-    template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
-        return kernels::pow(a, b);
-    }
-    template <std::size_t Input, class V>
-    V gradient(const V& sum, const V& dy, const V& a, const V& b) const noexcept {
-        if constexpr (Input == 0) {
-            const V slope = b * kernels::pow(a, b - V(1));
-            return kernels::select(b == V(0), sum, kernels::fma(dy, slope, sum));
-        } else {
-            const V slope = kernels::pow(a, b) * kernels::log(a);
-            const V none = kernels::select(b >= V(0), V(0), slope);
-            return kernels::fma(dy, kernels::select(a == V(0), none, slope), sum);
-        }
-    }
-};
-
-/// NaN where either is. The input that is taken has the gradient, the first one where both are equal.
-struct larger : binary_function {
-    static constexpr bool takes_many = true;
-    template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
-        return kernels::select(b > a, b, kernels::select(kernels::is_nan(b), b, a));
-    }
-    template <std::size_t Input, class V>
-    V gradient(const V& sum, const V& dy, const V& a, const V& b) const noexcept {
-        const V if_first = Input == 0 ? sum + dy : sum, if_second = Input == 0 ? sum : sum + dy;
-        return kernels::select(b > a, if_second, kernels::select(kernels::is_nan(b), if_second, if_first));
-    }
-};
-
-/// As `larger`.
-struct smaller : binary_function {
-    static constexpr bool takes_many = true;
-    template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
-        return kernels::select(b < a, b, kernels::select(kernels::is_nan(b), b, a));
-    }
-    template <std::size_t Input, class V>
-    V gradient(const V& sum, const V& dy, const V& a, const V& b) const noexcept {
-        return larger{}.gradient<Input>(sum, dy, -a, -b);
-    }
-};
-
-/// What gives 1 for true and 0 for false.
-struct truth_function : binary_function {
-    static constexpr bool differentiable = false;
-};
-
-struct equality : truth_function {
-    static constexpr bool commutative = true;
-    template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
-        return kernels::select(a == b, V(1), V(0));
-    }
-};
-struct inequality : truth_function {
-    static constexpr bool commutative = true;
-    template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
-        return kernels::select(a == b, V(0), V(1));
-    }
-};
-struct below : truth_function {
-    template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
-        return kernels::select(a < b, V(1), V(0));
-    }
-};
-struct not_above : truth_function {
-    template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
-        return kernels::select(a <= b, V(1), V(0));
-    }
-};
-struct above : truth_function {
-    template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
-        return kernels::select(a > b, V(1), V(0));
-    }
-};
-struct not_below : truth_function {
-    template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
-        return kernels::select(a >= b, V(1), V(0));
-    }
-};
-
-struct conjunction : truth_function {
-    static constexpr bool commutative = true;
-    template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
-        return kernels::select(a == V(0), V(0), inequality{}(b, V(0)));
-    }
-};
-struct disjunction : truth_function {
-    static constexpr bool commutative = true;
-    template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
-        return kernels::select(a == V(0), inequality{}(b, V(0)), V(1));
-    }
-};
-struct exclusive_disjunction : truth_function {
-    static constexpr bool commutative = true;
-    template <class V>
-    V operator()(const V& a, const V& b) const noexcept {
-        return kernels::select(a == V(0), inequality{}(b, V(0)), equality{}(b, V(0)));
-    }
-};
-
-}  // namespace bespoke::detail
-
 #include <algorithm>
 
 /// What all layers share that take several blobs element by element.
@@ -4518,6 +4519,14 @@ void reduce_blobs(const F& f, const shape& y, extent examples,
     reduce_blobs<T, Count>(&kernels::erased_reduce<F, T, Count>, &f, y, examples, xs, to, threads);
 }
 
+}  // namespace detail
+}  // namespace bespoke
+
+#include <algorithm>
+
+/// What the layers are made of that combine blobs element by element with a function of two numbers.
+namespace bespoke::detail {
+
 template <class T>
 dynamic_view<const T> read_only(const dynamic_view<T>& v) {
     return {v.data, v.dimensions, v.examples, v.stride};
@@ -4548,10 +4557,21 @@ void map_gradient(const void*, const kernels::broadcast_plan<3>& plan, const std
     kernels::broadcast_map(slope, plan, xs, y, begin, end);
 }
 
+/// f(f(a, b), c)
+template <class F>
+struct two_steps {
+    F first, second;
+    template <class V>
+    V operator()(const V& a, const V& b, const V& c) const noexcept {
+        return second(first(a, b), c);
+    }
+};
+
 /// A function of binary_functions.hpp and its gradient over arrays. What combines blobs with it is compiled once.
 template <class T>
 struct binary_kernels {
     kernels::map_function<T, 2>* map = nullptr;
+    kernels::map_function<T, 3>* map_two_steps = nullptr;  ///< of `two_steps`; null where no layer combines so many
     bool averages = false;
     // Of a differentiable one:
     std::array<int, 2> slope{};  ///< 1 or -1 where it does not depend on a and b, else 0, and what follows is needed
@@ -4561,6 +4581,7 @@ struct binary_kernels {
 template <class F, class T>
 inline constexpr binary_kernels<T> binary_kernels_of = [] {
     binary_kernels<T> k{.map = &kernels::erased_map<F, T, 2>, .averages = F::averages};
+    if constexpr (F::takes_many) k.map_two_steps = &kernels::erased_map<two_steps<F>, T, 3>;
     if constexpr (F::differentiable && F::independent) {
         k.slope = F::slope;
     } else if constexpr (F::differentiable) {
@@ -4571,22 +4592,33 @@ inline constexpr binary_kernels<T> binary_kernels_of = [] {
     return k;
 }();
 
-/// y = f(f(x0, x1), x2) and so on, with `last_one` in the last step; of one blob, y is that.
+/// The functions of `combine`: two steps at a time, the last two, and the last one of an odd number.
+struct combining_steps {
+    const void *two, *last_two, *last_one;
+};
+
+/// y = f(f(x0, x1), x2) and so on; of one blob, y is that.
 template <class T>
-[[gnu::noinline]] void combine(const binary_kernels<T>& with, const void* f, const void* last_one,
+[[gnu::noinline]] void combine(const binary_kernels<T>& with, const combining_steps& f,
                                std::span<const dynamic_view<const T>> xs, const dynamic_view<T>& y,
                                thread_pool* threads) noexcept {
     const std::size_t n = xs.size();
     if (n == 1) return map_blobs(same_value{}, std::array{xs[0]}, y, threads);
-    const extent block = n == 2 ? y.total() : 4096;  // of several, what is there is still near
-    const auto first_two = plan_blobs(y.dimensions, y.examples, std::array{xs[0], xs[1]});
+    const extent block = n <= 3 ? y.total() : 4096;  // of several, what is there is still near
     parallel_for(threads, y.total(), 4096, [&](extent begin, extent end) {
         for (; begin < end; begin += block) {
-            const extent last = std::min(begin + block, end);
-            with.map(n == 2 ? last_one : f, first_two, {xs[0].data, xs[1].data}, y.data, begin, last);
-            for (std::size_t k = 2; k < n; ++k) {
-                const auto plan = plan_blobs(y.dimensions, y.examples, std::array{read_only(y), xs[k]});
-                with.map(k + 1 == n ? last_one : f, plan, {y.data, xs[k].data}, y.data, begin, last);
+            const extent stop = std::min(begin + block, end);
+            dynamic_view<const T> before = xs[0];
+            for (std::size_t k = 1; k < n; k += 2, before = read_only(y)) {
+                if (k + 1 < n) {
+                    const std::array blobs{before, xs[k], xs[k + 1]};
+                    with.map_two_steps(k + 2 < n ? f.two : f.last_two, plan_blobs(y.dimensions, y.examples, blobs),
+                                       data_of(blobs), y.data, begin, stop);
+                } else {
+                    const std::array blobs{before, xs[k]};
+                    with.map(f.last_one, plan_blobs(y.dimensions, y.examples, blobs), data_of(blobs), y.data, begin,
+                             stop);
+                }
             }
         }
     });
@@ -4594,9 +4626,10 @@ template <class T>
 template <class F, class T>
 void combine(const F& f, std::span<const dynamic_view<const T>> xs, const dynamic_view<T>& y,
              thread_pool* threads) noexcept {
-    F last_one = f;
-    if constexpr (F::averages) last_one.share = 1 / static_cast<double>(xs.size());
-    combine<T>(binary_kernels_of<F, T>, &f, &last_one, xs, y, threads);
+    F last = f;
+    if constexpr (F::averages) last.share = 1 / static_cast<double>(xs.size());
+    const two_steps<F> two{f, f}, last_two{f, last};
+    combine<T>(binary_kernels_of<F, T>, {&two, &last_two, &last}, xs, y, threads);
 }
 
 /// Adds to da and db, where they are wanted, the gradient of y = f(a, b). y has `examples` of the shape of dy.
@@ -4810,9 +4843,7 @@ struct broadcastable {
     friend bool operator==(const broadcastable&, const broadcastable&) = default;
 };
 
-}  // namespace detail
-
-}  // namespace bespoke
+}  // namespace bespoke::detail
 
 namespace bespoke {
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "broadcast.hpp"
+#include "combination.hpp"
 
 /// Binary functions of blobs whose shapes are broadcast as numpy does it: see `broadcast_shape`.
 /// Core ML specification, the messages whose names end in BroadcastableLayerParams.

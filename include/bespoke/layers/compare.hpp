@@ -1,6 +1,6 @@
 #pragma once
 
-#include "broadcast.hpp"
+#include "combination.hpp"
 
 /// Comparisons and logic, whose results are 1 for true and 0 for false. Shapes: see `broadcast_shape`.
 /// No gradient passes them.

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "batchnorm.hpp"
-#include "broadcast.hpp"
+#include "combination.hpp"
 
 namespace bespoke {
 namespace detail {

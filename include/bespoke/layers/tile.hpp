@@ -1,6 +1,6 @@
 #pragma once
 
-#include "broadcast.hpp"
+#include "combination.hpp"
 #include "number_input.hpp"
 
 #include <limits>
