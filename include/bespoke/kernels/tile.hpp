@@ -3,6 +3,7 @@
 #include "simd.hpp"
 
 #include <algorithm>
+#include <type_traits>
 
 namespace bespoke::kernels {
 
@@ -137,6 +138,8 @@ template <class T, extent Batches, extent Chains, class K>
         BESPOKE_UNROLL
         for (extent j = 0; j < Batches; ++j) {
             const T* right = b + j / 2 * panel_width<T> * k + j % 2 * lanes<T> + chain * panel_width<T>;
+            if constexpr (std::is_same_v<K, extent> && vector_registers == 16)  // B may lie beyond the near caches
+                if (j % 2 == 0) __builtin_prefetch(right + 3 * panel_width<T>);
             sum[chain][j] = kernels::fma<T>(left, load(right), sum[chain][j]);
         }
     };
