@@ -10,6 +10,12 @@ geometry make_winograd(extent channels, extent height, extent width, extent outp
     g.winograd = true;
     return g;
 }
+geometry make_dilated(extent channels, extent height, extent width, extent outputs, extent dilation_y,
+                      extent dilation_x, extent top, extent left, extent bottom, extent right) {
+    geometry g = make(channels, height, width, outputs, 3, 3, 1, 1, dilation_y, dilation_x, top, left, bottom, right);
+    g.winograd = true;
+    return g;
+}
 
 std::vector<geometry> winograd_cases() {
     const extent w = kernels::lanes<float>;
@@ -28,6 +34,12 @@ std::vector<geometry> winograd_cases() {
         make_winograd(260, 9, 38, 256, 0, 1, 1, 0),          // several blocks
         make_winograd(370, 3, 4, 360, 1, 1, 1, 1),           // small tiles, as is the last one
         make_winograd(257, 5, 15, 511, 0, 1, 1, 0),          // several blocks
+        make_dilated(16, 13, 11, 20, 2, 2, 2, 2, 2, 2),
+        make_dilated(17, 9, 7, 33, 3, 1, 4, 0, 1, 2),        // images of different sizes in one
+        make_dilated(16, 7, 5, 16, 4, 4, 4, 4, 2, 2),        // fewer outputs across than images
+        make_dilated(48, 37, 30, 32, 4, 2, 3, 1, 5, 4),      // several blocks
+        make_dilated(260, 9, 10, 256, 1, 3, 1, 2, 0, 3),     // narrow tiles
+        make_dilated(370, 5, 7, 360, 2, 2, 2, 2, 2, 2),      // small ones
     };
 }
 
@@ -183,7 +195,9 @@ TEST_CASE("winograd: only where it was asked for, and where it suits", "[convolu
         return !kernels::suits_winograd(h);
     };
     CHECK(refused([](geometry& h) { h.stride_x = 2; }));
-    CHECK(refused([](geometry& h) { h.dilation_y = 2; }));
+    CHECK(refused([](geometry& h) { h.dilation_y = 5; }));
+    CHECK(refused([](geometry& h) { h.dilation_x = 5; }));
+    CHECK_FALSE(refused([](geometry& h) { h.dilation_y = h.dilation_x = 4; }));
     CHECK(refused([](geometry& h) { h.groups = 2; }));
     CHECK(refused([](geometry& h) { h.kernel_width = 5; }));
     CHECK(refused([](geometry& h) { h.channels = 3; }));

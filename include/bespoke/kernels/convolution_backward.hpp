@@ -30,13 +30,13 @@ inline extent backward_rows(const convolution_geometry& g) noexcept {
 constexpr bool flips_depthwise(const convolution_geometry& g) noexcept {
     return suits_depthwise(g) && g.stride_x == 1;
 }
-/// The convolution of dy, with the kernel turned round, that gives dx; of one with stride and dilation 1.
+/// The convolution of dy, with the kernel turned round, that gives dx; of one with stride 1.
 constexpr convolution_geometry turned_round(convolution_geometry g) noexcept {
     std::swap(g.channels, g.output_channels);
     std::swap(g.height, g.output_height);
     std::swap(g.width, g.output_width);
-    g.pad_top = g.kernel_height - 1 - g.pad_top;
-    g.pad_left = g.kernel_width - 1 - g.pad_left;
+    g.pad_top = (g.kernel_height - 1) * g.dilation_y - g.pad_top;
+    g.pad_left = (g.kernel_width - 1) * g.dilation_x - g.pad_left;
     return g;
 }
 template <class T>
