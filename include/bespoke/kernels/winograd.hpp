@@ -14,7 +14,8 @@ namespace bespoke::kernels {
 // of 4 x 2 outputs take 24 for 72, with 24 weights, or of 2 x 2 outputs 16 for 36. For the transformations see
 // winograd_transforms.hpp.
 //
-// A kernel that is dilated by d makes each d-th output of each d-th input: d x d images in one, each with its own tiles.
+// A kernel that is dilated by d makes each d-th output of each d-th input: d x d images in one, each with tiles of its
+// own.
 //
 // What is not finite reaches all outputs of its tiles. Each output is computed alike wherever its tile is
 // computed: neither threads nor examples beside it change a bit.
