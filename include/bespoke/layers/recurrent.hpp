@@ -53,12 +53,13 @@ struct recurrent_activation {
             return scaled_tanh{1, 1};
         return *this;
     }
+    // Not inline: a cell has as many as five of them.
     template <class V>
-    V operator()(const V& x) const noexcept {
+    [[gnu::noinline]] V operator()(const V& x) const noexcept {
         return std::visit([&](const auto& f) -> V { return f(x); }, type);
     }
     template <class V>
-    V derivative(const V& x, const V& y) const noexcept {
+    [[gnu::noinline]] V derivative(const V& x, const V& y) const noexcept {
         return std::visit([&](const auto& f) -> V { return f.derivative(x, y); }, type);
     }
     friend bool operator==(const recurrent_activation&, const recurrent_activation&) = default;
