@@ -53,9 +53,8 @@ struct recurrent_activation {
             return scaled_tanh{1, 1};
         return *this;
     }
-    // Not inline: a cell has as many as five of them.
     template <class V>
-    [[gnu::noinline]] V operator()(const V& x) const noexcept {
+    [[gnu::noinline]] V operator()(const V& x) const noexcept {  // a cell has as many as five of them
         return std::visit([&](const auto& f) -> V { return f(x); }, type);
     }
     template <class V>
