@@ -9,22 +9,8 @@ namespace bespoke::kernels {
 namespace detail {
 template <class F, class T, class N>
 void map_one(N n, const F f, const T* x, T* y) noexcept {
-    if constexpr (!std::is_same_v<N, extent>) {
-        for_each_batch<T>(
-            n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(y + i, f(in(x + i))); });
-    } else {  // the last elements go through the same loop, in a padded copy: f stands there once
-        const extent rest = n % lanes<T>, whole = n - rest;
-        alignas(64) T last[lanes<T>];
-        const T* from = x;
-        T* to = y;
-        for (extent count = whole;; count = lanes<T>) {
-            for (extent i = 0; i < count; i += lanes<T>) store(to + i, f(load(from + i)));
-            if (rest == 0) return;
-            if (to == last) return store_partial<T>(y + whole, load(last), rest);
-            load_partial(x + whole, rest).store_aligned(last);
-            from = to = last;
-        }
-    }
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(y + i, f(in(x + i))); });
 }
 }  // namespace detail
 

@@ -54,11 +54,11 @@ struct recurrent_activation {
         return *this;
     }
     template <class V>
-    [[gnu::noinline]] V operator()(const V& x) const noexcept {  // a cell has as many as five of them
+    V operator()(const V& x) const noexcept {
         return std::visit([&](const auto& f) -> V { return f(x); }, type);
     }
     template <class V>
-    [[gnu::noinline]] V derivative(const V& x, const V& y) const noexcept {
+    V derivative(const V& x, const V& y) const noexcept {
         return std::visit([&](const auto& f) -> V { return f.derivative(x, y); }, type);
     }
     friend bool operator==(const recurrent_activation&, const recurrent_activation&) = default;
