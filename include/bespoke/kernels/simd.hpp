@@ -146,10 +146,14 @@ template <class T>
     return batch<T>::load_aligned(copy);
 }
 template <class T>
-[[gnu::noinline]] void store_few(T* p, batch<T> v, extent n) noexcept {
+[[gnu::always_inline]] inline void store_parts(T* p, const batch<T>& v, extent n) noexcept {
     alignas(64) T copy[lanes<T>];
     v.store_aligned(copy);
     copy_few(p, copy, n);
+}
+template <class T>
+[[gnu::noinline]] void store_few(T* p, batch<T> v, extent n) noexcept {
+    store_parts(p, v, n);
 }
 
 #if XSIMD_WITH_AVX
@@ -192,7 +196,10 @@ template <class T>
         _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1u), v);
     else
 #endif
+    if constexpr (sizeof(batch<T>) == 16)
         detail::store_few(p, v, n);
+    else  // a softmax of short rows would wait for the call
+        detail::store_parts(p, v, n);
 }
 
 /// The lane that stands for a scalar, so that one element gets the bits that it gets in a batch.
