@@ -2545,10 +2545,14 @@ template <class T>
     return batch<T>::load_aligned(copy);
 }
 template <class T>
-[[gnu::noinline]] void store_few(T* p, batch<T> v, extent n) noexcept {
+[[gnu::always_inline]] inline void store_parts(T* p, const batch<T>& v, extent n) noexcept {
     alignas(64) T copy[lanes<T>];
     v.store_aligned(copy);
     copy_few(p, copy, n);
+}
+template <class T>
+[[gnu::noinline]] void store_few(T* p, batch<T> v, extent n) noexcept {
+    store_parts(p, v, n);
 }
 
 #if XSIMD_WITH_AVX
@@ -2591,7 +2595,10 @@ template <class T>
         _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1u), v);
     else
 #endif
+    if constexpr (sizeof(batch<T>) == 16)
         detail::store_few(p, v, n);
+    else  // a softmax of short rows would wait for the call
+        detail::store_parts(p, v, n);
 }
 
 /// The lane that stands for a scalar, so that one element gets the bits that it gets in a batch.
@@ -3802,22 +3809,8 @@ namespace bespoke::kernels {
 namespace detail {
 template <class F, class T, class N>
 void map_one(N n, const F f, const T* x, T* y) noexcept {
-    if constexpr (!std::is_same_v<N, extent>) {
-        for_each_batch<T>(
-            n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(y + i, f(in(x + i))); });
-    } else {  // the last elements go through the same loop, in a padded copy: f stands there once
-        const extent rest = n % lanes<T>, whole = n - rest;
-        alignas(64) T last[lanes<T>];
-        const T* from = x;
-        T* to = y;
-        for (extent count = whole;; count = lanes<T>) {
-            for (extent i = 0; i < count; i += lanes<T>) store(to + i, f(load(from + i)));
-            if (rest == 0) return;
-            if (to == last) return store_partial<T>(y + whole, load(last), rest);
-            load_partial(x + whole, rest).store_aligned(last);
-            from = to = last;
-        }
-    }
+    for_each_batch<T>(
+        n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(y + i, f(in(x + i))); });
 }
 }  // namespace detail
 
@@ -16409,13 +16402,12 @@ struct recurrent_activation {
             return scaled_tanh{1, 1};
         return *this;
     }
-    // Not inline: a cell has as many as five of them.
     template <class V>
-    [[gnu::noinline]] V operator()(const V& x) const noexcept {
+    V operator()(const V& x) const noexcept {
         return std::visit([&](const auto& f) -> V { return f(x); }, type);
     }
     template <class V>
-    [[gnu::noinline]] V derivative(const V& x, const V& y) const noexcept {
+    V derivative(const V& x, const V& y) const noexcept {
         return std::visit([&](const auto& f) -> V { return f.derivative(x, y); }, type);
     }
     friend bool operator==(const recurrent_activation&, const recurrent_activation&) = default;
