@@ -141,11 +141,12 @@ using constant = std::integral_constant<extent, Value>;
 /// Extents of a row-major array, outermost axis first. Rank 0 is a scalar of one element.
 class shape {
 public:
+    // What has a loop is not inline: it stands in every layer.
     constexpr shape() = default;
-    constexpr shape(std::initializer_list<extent> extents) {
+    [[gnu::noinline]] constexpr shape(std::initializer_list<extent> extents) {
         for (extent e : extents) push_back(e);
     }
-    constexpr explicit shape(std::span<const extent> extents) {
+    [[gnu::noinline]] constexpr explicit shape(std::span<const extent> extents) {
         for (extent e : extents) push_back(e);
     }
 
@@ -158,7 +159,7 @@ public:
     constexpr extent& from_end(std::size_t back) { return extents_[rank_ - back]; }
 
     /// Product of the extents of axes [first, last).
-    constexpr extent product(std::size_t first, std::size_t last) const {
+    [[gnu::noinline]] constexpr extent product(std::size_t first, std::size_t last) const {
         extent result = 1;
         for (std::size_t axis = first; axis < last; ++axis) result *= extents_[axis];
         return result;
@@ -176,7 +177,7 @@ public:
     constexpr extent* begin() { return extents_; }
     constexpr extent* end() { return extents_ + rank_; }
 
-    friend constexpr bool operator==(const shape& a, const shape& b) {
+    [[gnu::noinline]] friend constexpr bool operator==(const shape& a, const shape& b) {
         if (a.rank_ != b.rank_) return false;
         for (std::size_t axis = 0; axis < a.rank_; ++axis)
             if (a.extents_[axis] != b.extents_[axis]) return false;
@@ -2528,6 +2529,32 @@ template <class T>
     });
 }
 
+/// What `load_partial` and `store_partial` do where no instruction does. They stand beside each loop: not in line.
+template <class T>
+[[gnu::noinline]] batch<T> load_few(const T* p, extent n) noexcept {
+#if defined(__SSE2__) && !defined(BESPOKE_WITHOUT_XSIMD)
+    if constexpr (sizeof(batch<T>) == 16 && std::is_same_v<T, float>) {  // not through memory, for which it would wait
+        if (n == 4) return _mm_loadu_ps(p);
+        const __m128 last = n % 2 != 0 ? _mm_load_ss(p + n - 1) : _mm_setzero_ps();
+        if (n < 2) return last;
+        return _mm_movelh_ps(_mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))), last);
+    }
+#endif
+    alignas(64) T copy[lanes<T>] = {};
+    copy_few(copy, p, n);
+    return batch<T>::load_aligned(copy);
+}
+template <class T>
+[[gnu::always_inline]] inline void store_parts(T* p, const batch<T>& v, extent n) noexcept {
+    alignas(64) T copy[lanes<T>];
+    v.store_aligned(copy);
+    copy_few(p, copy, n);
+}
+template <class T>
+[[gnu::noinline]] void store_few(T* p, batch<T> v, extent n) noexcept {
+    store_parts(p, v, n);
+}
+
 #if XSIMD_WITH_AVX
 /// All bits of the first n lanes of a register of 32 bytes; elements of Size bytes.
 template <std::size_t Size>
@@ -2555,11 +2582,7 @@ template <class T>
         return _mm256_maskload_pd(p, detail::mask_of_first<8>(n));
     else
 #endif
-    {
-        alignas(64) T copy[lanes<T>] = {};
-        detail::copy_few(copy, p, n);
-        return batch<T>::load_aligned(copy);
-    }
+        return detail::load_few(p, n);
 }
 
 /// Stores the first `n` lanes; 0 <= n <= lanes. Writes nothing beyond them.
@@ -2572,11 +2595,10 @@ template <class T>
         _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1u), v);
     else
 #endif
-    {
-        alignas(64) T copy[lanes<T>];
-        v.store_aligned(copy);
-        detail::copy_few(p, copy, n);
-    }
+    if constexpr (sizeof(batch<T>) == 16)
+        detail::store_few(p, v, n);
+    else  // a softmax of short rows would wait for the call
+        detail::store_parts(p, v, n);
 }
 
 /// The lane that stands for a scalar, so that one element gets the bits that it gets in a batch.
@@ -11089,15 +11111,16 @@ public:
             return _mm256_maskload_pd(p, _mm256_castps_si256(mask_));
         else
 #endif
-        {
-            if (first_ == 0 && last_ == lanes<T>) return kernels::load(p);
-            alignas(64) T copy[lanes<T>] = {};
-            for (extent i = first_; i < last_; ++i) copy[i] = p[i];
-            return batch<T>::load_aligned(copy);
-        }
+            return first_ == 0 && last_ == lanes<T> ? kernels::load(p) : load_between(p, first_, last_);
     }
 
 private:
+    [[gnu::noinline]] static batch<T> load_between(const T* p, extent first, extent last) noexcept {
+        alignas(64) T copy[lanes<T>] = {};
+        for (extent i = first; i < last; ++i) copy[i] = p[i];
+        return batch<T>::load_aligned(copy);
+    }
+
     extent first_, last_;
 #ifdef __AVX512F__
     unsigned mask_;
@@ -22826,6 +22849,7 @@ constexpr std::optional<fault> wrong_inputs(input_count wanted, std::size_t coun
 struct layer_answers {
     /// Compiled once, not once a layer type.
     [[gnu::noinline]] constexpr layer_answers(outcome&& given) : outputs(std::move(given)) {}
+    [[gnu::noinline]] constexpr void take(outcome&& given) { outputs = std::move(given); }
 
     outcome outputs;
     std::vector<shape> parameters{};  ///< as many as its `layer_facts` list
@@ -22932,18 +22956,26 @@ template <class L>
 
 namespace detail {
 
-// Where a network is planned: not in a hurry.
+// Where a network is planned: not in a hurry. Nor does each layer type have what takes answers apart again.
 template <class L>
-[[gnu::cold]] layer_answers ask_erased(const void* layer, std::span<const shape> inputs,
-                                       std::span<const known_values> known) {
-    return ask_layer(*static_cast<const L*>(layer), inputs, known);
+[[gnu::cold]] void ask_erased(const void* erased, std::span<const shape> inputs, std::span<const known_values> known,
+                              layer_answers& answers) {
+    const L& layer = *static_cast<const L*>(erased);
+    answers.take(ask_outputs(layer, inputs, known));
+    if (answers.outputs) ask_rest(layer, inputs, known, answers);
 }
 
 }  // namespace detail
 
+using asking_function = void(const void* layer, std::span<const shape> inputs, std::span<const known_values> known,
+                             layer_answers& answers);
 /// Asks a layer that comes as `const void*`.
-using asking_function = layer_answers(const void* layer, std::span<const shape> inputs,
-                                      std::span<const known_values> known);
+inline layer_answers ask_layer(asking_function* asked, const void* layer, std::span<const shape> inputs,
+                               std::span<const known_values> known = {}) {
+    layer_answers answers{shape{}};
+    asked(layer, inputs, known, answers);
+    return answers;
+}
 
 struct erased_layer;
 
@@ -22960,7 +22992,7 @@ struct erased_layer {
     erased_layer(const L& from) : layer(&from), facts(&facts_of<L>), asked(&detail::ask_erased<L>) {}
 
     layer_answers ask(std::span<const shape> inputs, std::span<const known_values> known = {}) const {
-        return asked(layer, inputs, known);
+        return ask_layer(asked, layer, inputs, known);
     }
 };
 
@@ -25310,7 +25342,7 @@ void engine_state<T>::ask_and_place(std::size_t step) {
     if (!same || plan().steps[step].values_from != none) {
         const attached_layer& attached = attached_[step];
         const layer_answers answers =
-            attached.ask(attached.layer, run.shapes, detail::deciding_values(*this, step, run));
+            ask_layer(attached.ask, attached.layer, run.shapes, detail::deciding_values(*this, step, run));
         if (!answers.outputs)
             detail::throw_at(plan(), step, answers.outputs.problem().code, answers.outputs.problem().what);
         check_decided(step, answers);
@@ -26767,7 +26799,7 @@ void any_node::plan(planner& p) const {
     if (control() == nullptr)
         return p.end_asked(step, *operations_->facts,
                            [this](std::span<const shape> xs, std::span<const known_values> known) {
-                               return operations_->ask(layer_, xs, known);
+                               return ask_layer(operations_->ask, layer_, xs, known);
                            },
                            out, updatable);
     control()->plan(layer_, p, step);
@@ -29271,10 +29303,99 @@ BESPOKE_INSTANCE void run_epochs(learner<float>&, update_progress&, void (*)(voi
 #undef BESPOKE_LAYER_INSTANCE
 #endif
 
+// Where a file or a plan is made into a model g++ is to take less time, which a file is not worth: 8 of 86 s.
+#if defined(BESPOKE_IMPLEMENTATION) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__) && !defined(__clang__)
+#define BESPOKE_RUNS_ONCE _Pragma("GCC push_options") _Pragma("GCC optimize(\"O1\")")
+#define BESPOKE_RUNS_OFTEN _Pragma("GCC pop_options")
+#else
+#define BESPOKE_RUNS_ONCE
+#define BESPOKE_RUNS_OFTEN
+#endif
 
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
+namespace bespoke {
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
+/// The base64 text of `bytes`, in the standard alphabet and padded. RFC 4648, section 4.
+std::string encode_base64(std::span<const std::byte> bytes);
 
+/// The bytes that `text` spells, or nothing where it is not base64. As protobuf's JSON mapping allows: the
+/// standard or the URL-safe alphabet, padded or not. Refused, because no encoder writes it: white space, and
+/// bits of the last character that belong to no byte.
+std::optional<std::vector<std::byte>> decode_base64(std::string_view text);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::decode_base64;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::encode_base64;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <array>
+#include <cstdint>
+
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+std::string encode_base64(std::span<const std::byte> bytes) {
+    constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::string text;
+    text.reserve((bytes.size() + 2) / 3 * 4);
+    for (std::size_t i = 0; i < bytes.size(); i += 3) {
+        std::uint32_t group = 0;
+        for (std::size_t j = 0; j < 3; ++j)
+            group = group << 8 | (i + j < bytes.size() ? std::to_integer<std::uint32_t>(bytes[i + j]) : 0);
+        for (std::size_t j = 0; j < 4; ++j)
+            text += j <= bytes.size() - i ? alphabet[group >> (18 - 6 * j) & 63] : '=';
+    }
+    return text;
+}
+
+std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
+    constexpr std::uint8_t none = 64;
+    constexpr auto values = [none] {
+        std::array<std::uint8_t, 256> table{};
+        table.fill(none);
+        constexpr std::string_view alphabets[] = {
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"};
+        for (std::string_view alphabet : alphabets)
+            for (std::size_t i = 0; i < 64; ++i)
+                table[static_cast<unsigned char>(alphabet[i])] = static_cast<std::uint8_t>(i);
+        return table;
+    }();
+    if (text.size() % 4 == 0 && text.ends_with('=')) text.remove_suffix(text.ends_with("==") ? 2 : 1);
+    if (text.size() % 4 == 1) return std::nullopt;
+
+    std::vector<std::byte> bytes;
+    bytes.reserve(text.size() / 4 * 3 + 2);
+    std::uint32_t held = 0;
+    int bits = 0;
+    for (char c : text) {
+        const std::uint8_t value = values[static_cast<unsigned char>(c)];
+        if (value == none) return std::nullopt;
+        held = held << 6 | value;
+        bits += 6;
+        if (bits >= 8) {
+            bits -= 8;
+            bytes.push_back(static_cast<std::byte>(held >> bits & 255));
+            held &= (std::uint32_t{1} << bits) - 1;
+        }
+    }
+    if (held != 0) return std::nullopt;
+    return bytes;
+}
+
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+#endif
 
 
 
@@ -29808,6 +29929,285 @@ bool features::equals(const features& other) const { return values_ == other.val
 
 #endif
 
+#include <bit>
+#include <cstdint>
+
+/// The 16-bit formats in which files keep weights. Calculations are never done in them.
+namespace bespoke {
+
+/// The value of an IEEE 754 binary16. Exact; NaN keeps its payload.
+constexpr float float16_to_float(std::uint16_t half) {
+    const std::uint32_t sign = (half & 0x8000u) << 16;
+    const std::uint32_t exponent = half >> 10 & 0x1fu;
+    const std::uint32_t fraction = half & 0x3ffu;
+    if (exponent == 0) {  // zero and subnormal: fraction x 2^-24
+        const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
+        return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(magnitude));
+    }
+    const std::uint32_t wider = exponent == 0x1f ? 0xffu : exponent + (127 - 15);
+    return std::bit_cast<float>(sign | wider << 23 | fraction << 13);
+}
+
+/// The nearest IEEE 754 binary16, ties to even; beyond 65520 infinity. NaN stays NaN.
+constexpr std::uint16_t float_to_float16(float value) {
+    const auto bits = std::bit_cast<std::uint32_t>(value);
+    const std::uint32_t sign = bits >> 16 & 0x8000u;
+    const std::uint32_t magnitude = bits & 0x7fffffffu;
+    std::uint32_t half = 0;
+    if (magnitude > 0x7f800000u) {
+        half = 0x7e00u | (magnitude >> 13 & 0x3ffu);  // the quiet bit, so that no payload is lost to infinity
+    } else if (magnitude >= 0x47800000u) {            // 65536
+        half = 0x7c00u;
+    } else if (magnitude >=
+               0x38800000u) {  // 2^-14, the smallest normal: drop 13 bits; a carry moves the exponent
+        half = (magnitude - ((127u - 15u) << 23) + 0xfffu + (magnitude >> 13 & 1u)) >> 13;
+    } else if (magnitude > 0x33000000u) {  // 2^-25, which is a tie between 0 and 2^-24 and goes to 0
+        const std::uint32_t dropped = 126 - (magnitude >> 23);
+        const std::uint32_t fraction = (magnitude & 0x7fffffu) | 0x800000u;
+        half = (fraction + ((1u << (dropped - 1)) - 1) + (fraction >> dropped & 1u)) >> dropped;
+    }
+    return static_cast<std::uint16_t>(sign | half);
+}
+
+/// The value of a bfloat16: the upper half of a float's bits. Exact.
+constexpr float bfloat16_to_float(std::uint16_t upper) {
+    return std::bit_cast<float>(static_cast<std::uint32_t>(upper) << 16);
+}
+
+}  // namespace bespoke
+
+
+/// The only file that includes nlohmann_json, and only where BESPOKE_IMPLEMENTATION is defined.
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace bespoke::detail {
+
+using json = nlohmann::json;
+
+/// How deep JSON objects and arrays may nest. A model with loops and branches nests a few dozen.
+inline constexpr std::size_t max_json_depth = 64;
+
+/// `text` for an error message: at most 60 characters of printable ASCII, what is left out shown as "...".
+inline std::string excerpt(std::string_view text) {
+    constexpr std::size_t longest = 60;
+    std::string result(text.substr(0, longest));
+    for (char& c : result)
+        if (c < ' ' || c > '~') c = '?';
+    return text.size() > longest ? result + "..." : result;
+}
+
+/// A number for an error message.
+inline std::string shown(double number) {
+    if (std::isnan(number)) return "NaN";
+    if (std::isinf(number)) return number > 0 ? "Infinity" : "-Infinity";
+    return json(number).dump();
+}
+/// What there is to say of a number that an int32 cannot hold.
+inline std::string not_of_32_bits(std::int64_t number) {
+    return "an integer of 32 bits wanted, " + std::to_string(number) + " came";
+}
+
+/// "A, B or C".
+inline std::string alternatives(const std::vector<std::string>& names) {
+    std::string text;
+    for (std::size_t i = 0; i < names.size(); ++i)
+        text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
+    return text;
+}
+
+/// A document. Its parts go one by one, from the innermost: the destructor of nlohmann's wants memory for a list of
+/// them, and ends the program where there is none.
+class json_document {
+public:
+    explicit json_document(json::value_t kind = json::value_t::null) : root_(kind) {}
+    json_document(json_document&&) noexcept = default;
+    json_document& operator=(json_document&&) = delete;
+    ~json_document() { take_apart(root_); }
+
+    json& operator*() { return root_; }
+    const json& operator*() const { return root_; }
+
+private:
+    static void take_apart(json& value) noexcept {
+        if (auto* const elements = value.get_ptr<json::array_t*>())
+            for (; !elements->empty(); elements->pop_back()) take_apart(elements->back());
+        else if (auto* const members = value.get_ptr<json::object_t*>())
+            for (; !members->empty(); members->erase(members->begin())) take_apart(members->begin()->second);
+    }
+
+    json root_;
+};
+
+/// Makes a document of what nlohmann's parser finds. That one's own maker does not refuse a key that comes twice or too
+/// many brackets, and for each object in an array goes through the array.
+class json_builder {
+public:
+    json_builder(std::string_view name, json& root) : name_(name), root_(root) {}
+
+    bool null() { return add(nullptr); }
+    bool boolean(bool value) { return add(value); }
+    bool number_integer(json::number_integer_t value) { return add(value); }
+    bool number_unsigned(json::number_unsigned_t value) { return add(value); }
+    bool number_float(json::number_float_t value, const std::string&) { return add(value); }
+    bool string(const std::string& value) { return add(value); }
+    bool binary(json::binary_t&) { return false; }  // no text has it
+    bool start_object(std::size_t) { return open(json::value_t::object); }
+    bool start_array(std::size_t) { return open(json::value_t::array); }
+    bool end_object() { return close(); }
+    bool end_array() { return close(); }
+    bool key(const std::string& key) {
+        level& l = open_.back();
+        const auto [member, added] = l.value->get_ref<json::object_t&>().emplace(key, nullptr);
+        l.key = &member->first;
+        l.member = &member->second;
+        if (!added) fail(errc::duplicate_name, "the key comes twice");
+        return true;
+    }
+    bool parse_error(std::size_t position, const std::string&, const json::exception& problem) {
+        if (problem.id == 406) fail(errc::malformed_file, "the number is too large for a double");
+        wrong_at_ = position;
+        return false;
+    }
+    /// The byte at which the text is not JSON.
+    std::size_t wrong_at() const { return wrong_at_; }
+
+private:
+    struct level {
+        json* value;
+        const std::string* key = nullptr;  ///< of the member that is being read; null: in an array
+        json* member = nullptr;
+        std::size_t elements = 0;
+    };
+
+    /// Throws, with where the parser is as a JSON pointer.
+    [[noreturn]] void fail(errc code, const std::string& problem) const {
+        std::string place;
+        for (const level& l : open_) place += "/" + (l.key == nullptr ? std::to_string(l.elements) : excerpt(*l.key));
+        throw error(code, name_ + ": " + (place.empty() ? problem : place + ": " + problem));
+    }
+    json& next() {
+        if (open_.empty()) return root_;
+        level& l = open_.back();
+        return l.key != nullptr ? *l.member : l.value->get_ref<json::array_t&>().emplace_back();
+    }
+    template <class T>
+    bool add(const T& value) {
+        next() = value;
+        return ended();
+    }
+    bool open(json::value_t kind) {
+        if (open_.size() == max_json_depth)
+            fail(errc::malformed_file, "brackets nest deeper than " + std::to_string(max_json_depth));
+        json& value = next();
+        value = kind;
+        open_.push_back({&value});
+        return true;
+    }
+    bool close() {
+        open_.pop_back();
+        return ended();
+    }
+    bool ended() {
+        if (!open_.empty()) ++open_.back().elements;
+        return true;
+    }
+
+    std::string name_;
+    json& root_;
+    std::vector<level> open_;
+    std::size_t wrong_at_ = 0;
+};
+
+/// What a file that is not what was wanted looks like by its first bytes; empty: like nothing that is known.
+inline std::string kind_of_file(std::string_view bytes) {
+    struct signature {
+        std::size_t at;
+        std::string_view bytes;
+        const char* kind;
+    };
+    using namespace std::string_view_literals;
+    static constexpr signature signatures[] = {
+        {4, "\0\0\0\0{"sv, "a safetensors file: weights, which the JSON document beside it names"},
+        {0, "version https://git-lfs"sv, "a pointer of Git LFS, which `git lfs pull` replaces by the file"},
+        {0, "PK\3\4"sv, "a zip archive (PyTorch, Keras, NumPy)"},
+        {0, "\x89HDF"sv, "HDF5 (Keras)"},
+        {4, "TFL3"sv, "TensorFlow Lite"},
+        {0, "\x93NUMPY"sv, "NumPy"},
+        {0, "GGUF"sv, "GGUF"},
+        {0, "\x80\x02"sv, "a Python pickle (PyTorch)"},
+        {0, "\x08"sv, "protobuf: Core ML if its name ends in .mlmodel, or ONNX, which is not read"}};
+    for (const signature& s : signatures)
+        if (bytes.substr(std::min(s.at, bytes.size())).starts_with(s.bytes)) return s.kind;
+    return "";
+}
+inline bool begins_as_text(std::string_view bytes) {
+    const char first = bytes.empty() ? ' ' : bytes[0];
+    return (first >= ' ' && first <= '~') || first == '\t' || first == '\n' || first == '\r' ||
+           bytes.starts_with("\xef\xbb\xbf");
+}
+
+/// The document that `text` spells. Throws bespoke::error, with `name` before the sentence, for anything
+/// that is not exactly one JSON value, for a key that comes twice in one object, and for brackets that
+/// nest deeper than `max_json_depth`. Memory: at most some 30 times the text (an array of empty arrays).
+inline json_document parse_json(std::string_view text, std::string_view name) {
+    const auto refuse = [&](std::size_t position) {
+        if (const std::string kind = kind_of_file(text); !kind.empty() || !begins_as_text(text))
+            throw error(errc::malformed_file, std::string(name) + ": a model as JSON or a .mlmodel wanted, this is " +
+                                                  (kind.empty() ? "a binary file" : kind));
+        if (position > text.size())
+            throw error(errc::malformed_file, std::string(name) + ": not JSON: it ends after " +
+                                                  std::to_string(text.size()) + " bytes, in the middle of a value");
+        const std::size_t begin = position - std::min<std::size_t>(position, 20);
+        const std::string last = excerpt(text.substr(begin, position - begin));
+        throw error(errc::malformed_file, std::string(name) + ": not JSON at byte " + std::to_string(position) +
+                                              ", at the end of '" + last + "'");
+    };
+    json_document document;
+    json_builder builder(name, *document);
+    // not json::sax_parse, which compiles the readers of four binary formats too
+    auto input = nlohmann::detail::input_adapter(text.begin(), text.end());
+    nlohmann::detail::parser<json, decltype(input)> parser(std::move(input));
+    if (!parser.sax_parse(&builder)) refuse(builder.wrong_at());
+    if (const auto zero = text.find('\0'); zero != text.npos) refuse(zero + 1);  // the parser takes it for the end
+    return document;
+}
+
+/// The number that `text` is in JSON, if it is one and nothing else. (json::parse compiles two parsers more.)
+inline std::optional<double> parse_number(std::string_view text) {
+    if (text.find_first_not_of("+-.0123456789Ee") != text.npos) return {};
+    auto input = nlohmann::detail::input_adapter(text.begin(), text.end());
+    nlohmann::detail::lexer<json, decltype(input)> lexer(std::move(input));
+    using token = decltype(lexer.scan());
+    const token kind = lexer.scan();
+    double number = 0;
+    if (kind == token::value_unsigned) number = static_cast<double>(lexer.get_number_unsigned());
+    else if (kind == token::value_integer) number = static_cast<double>(lexer.get_number_integer());
+    else if (kind == token::value_float) number = lexer.get_number_float();
+    else return {};
+    return std::isfinite(number) && lexer.scan() == token::end_of_input ? std::optional(number) : std::nullopt;
+}
+
+}  // namespace bespoke::detail
+
+#endif
+BESPOKE_RUNS_ONCE
+
+
+
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -30301,303 +30701,6 @@ void check_features(std::string_view role, std::span<const feature_description> 
 
 
 #include <cstddef>
-#include <optional>
-#include <span>
-#include <string>
-#include <string_view>
-#include <vector>
-
-namespace bespoke {
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-/// The base64 text of `bytes`, in the standard alphabet and padded. RFC 4648, section 4.
-std::string encode_base64(std::span<const std::byte> bytes);
-
-/// The bytes that `text` spells, or nothing where it is not base64. As protobuf's JSON mapping allows: the
-/// standard or the URL-safe alphabet, padded or not. Refused, because no encoder writes it: white space, and
-/// bits of the last character that belong to no byte.
-std::optional<std::vector<std::byte>> decode_base64(std::string_view text);
-
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::decode_base64;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::encode_base64;
-
-}  // namespace bespoke
-
-#ifdef BESPOKE_IMPLEMENTATION
-
-#include <array>
-#include <cstdint>
-
-namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-std::string encode_base64(std::span<const std::byte> bytes) {
-    constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string text;
-    text.reserve((bytes.size() + 2) / 3 * 4);
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        std::uint32_t group = 0;
-        for (std::size_t j = 0; j < 3; ++j)
-            group = group << 8 | (i + j < bytes.size() ? std::to_integer<std::uint32_t>(bytes[i + j]) : 0);
-        for (std::size_t j = 0; j < 4; ++j)
-            text += j <= bytes.size() - i ? alphabet[group >> (18 - 6 * j) & 63] : '=';
-    }
-    return text;
-}
-
-std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
-    constexpr std::uint8_t none = 64;
-    constexpr auto values = [none] {
-        std::array<std::uint8_t, 256> table{};
-        table.fill(none);
-        constexpr std::string_view alphabets[] = {
-            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
-            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"};
-        for (std::string_view alphabet : alphabets)
-            for (std::size_t i = 0; i < 64; ++i)
-                table[static_cast<unsigned char>(alphabet[i])] = static_cast<std::uint8_t>(i);
-        return table;
-    }();
-    if (text.size() % 4 == 0 && text.ends_with('=')) text.remove_suffix(text.ends_with("==") ? 2 : 1);
-    if (text.size() % 4 == 1) return std::nullopt;
-
-    std::vector<std::byte> bytes;
-    bytes.reserve(text.size() / 4 * 3 + 2);
-    std::uint32_t held = 0;
-    int bits = 0;
-    for (char c : text) {
-        const std::uint8_t value = values[static_cast<unsigned char>(c)];
-        if (value == none) return std::nullopt;
-        held = held << 6 | value;
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            bytes.push_back(static_cast<std::byte>(held >> bits & 255));
-            held &= (std::uint32_t{1} << bits) - 1;
-        }
-    }
-    if (held != 0) return std::nullopt;
-    return bytes;
-}
-
-}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-#endif
-
-
-/// The only file that includes nlohmann_json, and only where BESPOKE_IMPLEMENTATION is defined.
-
-#ifdef BESPOKE_IMPLEMENTATION
-
-#include <nlohmann/json.hpp>
-
-#include <algorithm>
-#include <cmath>
-#include <cstddef>
-#include <cstdint>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
-
-namespace bespoke::detail {
-
-using json = nlohmann::json;
-
-/// How deep JSON objects and arrays may nest. A model with loops and branches nests a few dozen.
-inline constexpr std::size_t max_json_depth = 64;
-
-/// `text` for an error message: at most 60 characters of printable ASCII, what is left out shown as "...".
-inline std::string excerpt(std::string_view text) {
-    constexpr std::size_t longest = 60;
-    std::string result(text.substr(0, longest));
-    for (char& c : result)
-        if (c < ' ' || c > '~') c = '?';
-    return text.size() > longest ? result + "..." : result;
-}
-
-/// A number for an error message.
-inline std::string shown(double number) {
-    if (std::isnan(number)) return "NaN";
-    if (std::isinf(number)) return number > 0 ? "Infinity" : "-Infinity";
-    return json(number).dump();
-}
-/// What there is to say of a number that an int32 cannot hold.
-inline std::string not_of_32_bits(std::int64_t number) {
-    return "an integer of 32 bits wanted, " + std::to_string(number) + " came";
-}
-
-/// "A, B or C".
-inline std::string alternatives(const std::vector<std::string>& names) {
-    std::string text;
-    for (std::size_t i = 0; i < names.size(); ++i)
-        text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
-    return text;
-}
-
-/// A document. Its parts go one by one, from the innermost: the destructor of nlohmann's wants memory for a list of
-/// them, and ends the program where there is none.
-class json_document {
-public:
-    explicit json_document(json::value_t kind = json::value_t::null) : root_(kind) {}
-    json_document(json_document&&) noexcept = default;
-    json_document& operator=(json_document&&) = delete;
-    ~json_document() { take_apart(root_); }
-
-    json& operator*() { return root_; }
-    const json& operator*() const { return root_; }
-
-private:
-    static void take_apart(json& value) noexcept {
-        if (auto* const elements = value.get_ptr<json::array_t*>())
-            for (; !elements->empty(); elements->pop_back()) take_apart(elements->back());
-        else if (auto* const members = value.get_ptr<json::object_t*>())
-            for (; !members->empty(); members->erase(members->begin())) take_apart(members->begin()->second);
-    }
-
-    json root_;
-};
-
-/// Makes a document of what nlohmann's parser finds. That one's own maker does not refuse a key that comes twice or too
-/// many brackets, and for each object in an array goes through the array.
-class json_builder {
-public:
-    json_builder(std::string_view name, json& root) : name_(name), root_(root) {}
-
-    bool null() { return add(nullptr); }
-    bool boolean(bool value) { return add(value); }
-    bool number_integer(json::number_integer_t value) { return add(value); }
-    bool number_unsigned(json::number_unsigned_t value) { return add(value); }
-    bool number_float(json::number_float_t value, const std::string&) { return add(value); }
-    bool string(const std::string& value) { return add(value); }
-    bool binary(json::binary_t&) { return false; }  // no text has it
-    bool start_object(std::size_t) { return open(json::value_t::object); }
-    bool start_array(std::size_t) { return open(json::value_t::array); }
-    bool end_object() { return close(); }
-    bool end_array() { return close(); }
-    bool key(const std::string& key) {
-        level& l = open_.back();
-        const auto [member, added] = l.value->get_ref<json::object_t&>().emplace(key, nullptr);
-        l.key = &member->first;
-        l.member = &member->second;
-        if (!added) fail(errc::duplicate_name, "the key comes twice");
-        return true;
-    }
-    bool parse_error(std::size_t position, const std::string&, const json::exception& problem) {
-        if (problem.id == 406) fail(errc::malformed_file, "the number is too large for a double");
-        wrong_at_ = position;
-        return false;
-    }
-    /// The byte at which the text is not JSON.
-    std::size_t wrong_at() const { return wrong_at_; }
-
-private:
-    struct level {
-        json* value;
-        const std::string* key = nullptr;  ///< of the member that is being read; null: in an array
-        json* member = nullptr;
-        std::size_t elements = 0;
-    };
-
-    /// Throws, with where the parser is as a JSON pointer.
-    [[noreturn]] void fail(errc code, const std::string& problem) const {
-        std::string place;
-        for (const level& l : open_) place += "/" + (l.key == nullptr ? std::to_string(l.elements) : excerpt(*l.key));
-        throw error(code, name_ + ": " + (place.empty() ? problem : place + ": " + problem));
-    }
-    json& next() {
-        if (open_.empty()) return root_;
-        level& l = open_.back();
-        return l.key != nullptr ? *l.member : l.value->get_ref<json::array_t&>().emplace_back();
-    }
-    template <class T>
-    bool add(const T& value) {
-        next() = value;
-        return ended();
-    }
-    bool open(json::value_t kind) {
-        if (open_.size() == max_json_depth)
-            fail(errc::malformed_file, "brackets nest deeper than " + std::to_string(max_json_depth));
-        json& value = next();
-        value = kind;
-        open_.push_back({&value});
-        return true;
-    }
-    bool close() {
-        open_.pop_back();
-        return ended();
-    }
-    bool ended() {
-        if (!open_.empty()) ++open_.back().elements;
-        return true;
-    }
-
-    std::string name_;
-    json& root_;
-    std::vector<level> open_;
-    std::size_t wrong_at_ = 0;
-};
-
-/// What a file that is not what was wanted looks like by its first bytes; empty: like nothing that is known.
-inline std::string kind_of_file(std::string_view bytes) {
-    struct signature {
-        std::size_t at;
-        std::string_view bytes;
-        const char* kind;
-    };
-    using namespace std::string_view_literals;
-    static constexpr signature signatures[] = {
-        {4, "\0\0\0\0{"sv, "a safetensors file: weights, which the JSON document beside it names"},
-        {0, "version https://git-lfs"sv, "a pointer of Git LFS, which `git lfs pull` replaces by the file"},
-        {0, "PK\3\4"sv, "a zip archive (PyTorch, Keras, NumPy)"},
-        {0, "\x89HDF"sv, "HDF5 (Keras)"},
-        {4, "TFL3"sv, "TensorFlow Lite"},
-        {0, "\x93NUMPY"sv, "NumPy"},
-        {0, "GGUF"sv, "GGUF"},
-        {0, "\x80\x02"sv, "a Python pickle (PyTorch)"},
-        {0, "\x08"sv, "protobuf: Core ML if its name ends in .mlmodel, or ONNX, which is not read"}};
-    for (const signature& s : signatures)
-        if (bytes.substr(std::min(s.at, bytes.size())).starts_with(s.bytes)) return s.kind;
-    return "";
-}
-inline bool begins_as_text(std::string_view bytes) {
-    const char first = bytes.empty() ? ' ' : bytes[0];
-    return (first >= ' ' && first <= '~') || first == '\t' || first == '\n' || first == '\r' ||
-           bytes.starts_with("\xef\xbb\xbf");
-}
-
-/// The document that `text` spells. Throws bespoke::error, with `name` before the sentence, for anything
-/// that is not exactly one JSON value, for a key that comes twice in one object, and for brackets that
-/// nest deeper than `max_json_depth`. Memory: at most some 30 times the text (an array of empty arrays).
-inline json_document parse_json(std::string_view text, std::string_view name) {
-    const auto refuse = [&](std::size_t position) {
-        if (const std::string kind = kind_of_file(text); !kind.empty() || !begins_as_text(text))
-            throw error(errc::malformed_file, std::string(name) + ": a model as JSON or a .mlmodel wanted, this is " +
-                                                  (kind.empty() ? "a binary file" : kind));
-        if (position > text.size())
-            throw error(errc::malformed_file, std::string(name) + ": not JSON: it ends after " +
-                                                  std::to_string(text.size()) + " bytes, in the middle of a value");
-        const std::size_t begin = position - std::min<std::size_t>(position, 20);
-        const std::string last = excerpt(text.substr(begin, position - begin));
-        throw error(errc::malformed_file, std::string(name) + ": not JSON at byte " + std::to_string(position) +
-                                              ", at the end of '" + last + "'");
-    };
-    json_document document;
-    json_builder builder(name, *document);
-    // not json::sax_parse, which compiles the readers of four binary formats too
-    auto input = nlohmann::detail::input_adapter(text.begin(), text.end());
-    nlohmann::detail::parser<json, decltype(input)> parser(std::move(input));
-    if (!parser.sax_parse(&builder)) refuse(builder.wrong_at());
-    if (const auto zero = text.find('\0'); zero != text.npos) refuse(zero + 1);  // the parser takes it for the end
-    return document;
-}
-
-}  // namespace bespoke::detail
-
-#endif
-
-#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -30748,10 +30851,7 @@ inline double to_number(const json& value, const std::string& place) {
         if (text == "NaN") return std::numeric_limits<double>::quiet_NaN();
         if (text == "Infinity") return std::numeric_limits<double>::infinity();
         if (text == "-Infinity") return -std::numeric_limits<double>::infinity();
-        // Only what begins as a number: to destroy an array takes memory (see json_document).
-        const bool begins = text.starts_with('-') || (text[0] >= '0' && text[0] <= '9');
-        const json number = begins ? json::parse(text.data(), text.data() + text.size(), nullptr, false) : json();
-        if (number.is_number() && text.find_first_of(" \t\r\n") == text.npos) return number.get<double>();
+        if (const auto number = parse_number(text)) return *number;
     }
     unfit(place, "a number", value);
 }
@@ -31066,7 +31166,7 @@ inline double read_back(const char* begin, const char* end) {
     std::from_chars(begin, end, value);
     return value;
 #else  // libc++ has none for double
-    return json::parse(begin, end).get<double>();
+    return *parse_number({begin, end});
 #endif
 }
 
@@ -32299,54 +32399,6 @@ void write_hyper_parameters(const layer_codec& codec, const any_node& node, std:
 
 #endif
 
-
-
-#include <bit>
-#include <cstdint>
-
-/// The 16-bit formats in which files keep weights. Calculations are never done in them.
-namespace bespoke {
-
-/// The value of an IEEE 754 binary16. Exact; NaN keeps its payload.
-constexpr float float16_to_float(std::uint16_t half) {
-    const std::uint32_t sign = (half & 0x8000u) << 16;
-    const std::uint32_t exponent = half >> 10 & 0x1fu;
-    const std::uint32_t fraction = half & 0x3ffu;
-    if (exponent == 0) {  // zero and subnormal: fraction x 2^-24
-        const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
-        return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(magnitude));
-    }
-    const std::uint32_t wider = exponent == 0x1f ? 0xffu : exponent + (127 - 15);
-    return std::bit_cast<float>(sign | wider << 23 | fraction << 13);
-}
-
-/// The nearest IEEE 754 binary16, ties to even; beyond 65520 infinity. NaN stays NaN.
-constexpr std::uint16_t float_to_float16(float value) {
-    const auto bits = std::bit_cast<std::uint32_t>(value);
-    const std::uint32_t sign = bits >> 16 & 0x8000u;
-    const std::uint32_t magnitude = bits & 0x7fffffffu;
-    std::uint32_t half = 0;
-    if (magnitude > 0x7f800000u) {
-        half = 0x7e00u | (magnitude >> 13 & 0x3ffu);  // the quiet bit, so that no payload is lost to infinity
-    } else if (magnitude >= 0x47800000u) {            // 65536
-        half = 0x7c00u;
-    } else if (magnitude >=
-               0x38800000u) {  // 2^-14, the smallest normal: drop 13 bits; a carry moves the exponent
-        half = (magnitude - ((127u - 15u) << 23) + 0xfffu + (magnitude >> 13 & 1u)) >> 13;
-    } else if (magnitude > 0x33000000u) {  // 2^-25, which is a tie between 0 and 2^-24 and goes to 0
-        const std::uint32_t dropped = 126 - (magnitude >> 23);
-        const std::uint32_t fraction = (magnitude & 0x7fffffu) | 0x800000u;
-        half = (fraction + ((1u << (dropped - 1)) - 1) + (fraction >> dropped & 1u)) >> dropped;
-    }
-    return static_cast<std::uint16_t>(sign | half);
-}
-
-/// The value of a bfloat16: the upper half of a float's bits. Exact.
-constexpr float bfloat16_to_float(std::uint16_t upper) {
-    return std::bit_cast<float>(static_cast<std::uint32_t>(upper) << 16);
-}
-
-}  // namespace bespoke
 
 
 #include <span>
@@ -33992,134 +34044,6 @@ void write_subnetwork(network_writer& networks, const layer_list& layers, object
 #endif
 
 
-
-#include <string>
-#include <variant>
-#include <vector>
-
-/// What happens to an image before its network sees it.
-/// Core ML specification, NeuralNetworkPreprocessing: for images only.
-namespace bespoke {
-
-/// y = channel_scale x + the bias of the channel: gray_bias of a gray image.
-/// Core ML specification, NeuralNetworkImageScaler. A file that leaves channelScale out says 0.
-struct image_scaler {
-    float channel_scale = 1, blue_bias = 0, green_bias = 0, red_bias = 0, gray_bias = 0;
-    friend bool operator==(const image_scaler&, const image_scaler&) = default;
-};
-
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-/// y = x - values, number by number: [channels, height, width], the channels as the feature's colour space orders them.
-/// Core ML specification, NeuralNetworkMeanImage.
-struct mean_image {
-    std::vector<float> values = {};
-    friend bool operator==(const mean_image&, const mean_image&);
-};
-
-/// One step, for the input `feature_name`. Those of one input run in their order.
-struct image_preprocessing {
-    std::string feature_name = {};
-    std::variant<image_scaler, mean_image> preprocessor = {};
-    friend bool operator==(const image_preprocessing&, const image_preprocessing&);
-};
-
-/// Throws `error` with the place of what does not fit.
-std::vector<image_preprocessing> read_preprocessing(object_reader& network);
-void write_preprocessing(object_writer& network, const std::vector<image_preprocessing>& steps);
-
-/// The steps of the input `name` for an image of this size that lies at `values`, channel after channel. Throws
-/// errc::shape_mismatch where a mean image is of another size.
-void preprocess(const std::vector<image_preprocessing>& steps, std::string_view name, image_size size,
-                image_color_space space, float* values);
-
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::image_preprocessing;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::mean_image;
-
-}  // namespace bespoke
-
-#ifdef BESPOKE_IMPLEMENTATION
-
-namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-bool operator==(const mean_image&, const mean_image&) = default;
-bool operator==(const image_preprocessing&, const image_preprocessing&) = default;
-
-std::vector<image_preprocessing> read_preprocessing(object_reader& network) {
-    std::vector<image_preprocessing> steps;
-    for (object_reader& in : network.objects("preprocessing")) {
-        image_preprocessing& step = steps.emplace_back();
-        step.feature_name = in.text("featureName");
-        static constexpr std::string_view kinds[] = {"scaler", "meanImage"};
-        const std::string_view kind = in.one_of(kinds);
-        if (kind.empty()) in.fail(errc::bad_value, "", "a scaler or a meanImage wanted, none came");
-        object_reader inner = in.object(kind);
-        if (kind == kinds[0])
-            step.preprocessor = image_scaler{inner.real("channelScale"), inner.real("blueBias"),
-                                             inner.real("greenBias"), inner.real("redBias"), inner.real("grayBias")};
-        else
-            step.preprocessor = mean_image{inner.reals("meanImage")};
-        inner.finish();
-        in.finish();
-    }
-    return steps;
-}
-
-void write_preprocessing(object_writer& network, const std::vector<image_preprocessing>& steps) {
-    std::vector<object_writer> list;
-    for (const image_preprocessing& step : steps) {
-        object_writer& out = list.emplace_back();
-        out.text("featureName", step.feature_name);
-        object_writer inner;
-        if (const auto* scaler = std::get_if<image_scaler>(&step.preprocessor)) {
-            inner.real("channelScale", scaler->channel_scale);
-            inner.real("blueBias", scaler->blue_bias);
-            inner.real("greenBias", scaler->green_bias);
-            inner.real("redBias", scaler->red_bias);
-            inner.real("grayBias", scaler->gray_bias);
-            out.object("scaler", inner);
-        } else {
-            inner.reals("meanImage", std::get<mean_image>(step.preprocessor).values);
-            out.object("meanImage", inner);
-        }
-    }
-    network.objects("preprocessing", list);
-}
-
-void preprocess(const std::vector<image_preprocessing>& steps, std::string_view name, image_size size,
-                image_color_space space, float* values) {
-    const extent pixels = size.width * size.height, channels = channels_of(space);
-    for (const image_preprocessing& step : steps) {
-        if (step.feature_name != name) continue;
-        if (const auto* mean = std::get_if<mean_image>(&step.preprocessor)) {
-            if (static_cast<extent>(mean->values.size()) != channels * pixels)
-                throw error(errc::shape_mismatch, "input \"" + std::string(name) + "\": the mean image has " +
-                                                      std::to_string(mean->values.size()) + " numbers, the image " +
-                                                      std::to_string(channels * pixels));
-            for (std::size_t i = 0; i < mean->values.size(); ++i) values[i] -= mean->values[i];
-            continue;
-        }
-        const auto& scaler = std::get<image_scaler>(step.preprocessor);
-        const bool blue_first = space == image_color_space::bgr;
-        const float first = blue_first ? scaler.blue_bias : scaler.red_bias;
-        const float last = blue_first ? scaler.red_bias : scaler.blue_bias;
-        for (extent c = 0; c < channels; ++c) {
-            const float bias = channels == 1 ? scaler.gray_bias : c == 0 ? first : c == 1 ? scaler.green_bias : last;
-            for (extent i = 0; i < pixels; ++i) {
-                float& v = values[c * pixels + i];
-                v = scaler.channel_scale * v + bias;
-            }
-        }
-    }
-}
-
-}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-#endif
-
-
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -34474,6 +34398,137 @@ object_writer write_update_parameters(const network_update_parameters& parameter
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 }  // namespace bespoke
+
+#endif
+BESPOKE_RUNS_OFTEN
+
+
+
+
+
+#include <string>
+#include <variant>
+#include <vector>
+
+/// What happens to an image before its network sees it.
+/// Core ML specification, NeuralNetworkPreprocessing: for images only.
+namespace bespoke {
+
+/// y = channel_scale x + the bias of the channel: gray_bias of a gray image.
+/// Core ML specification, NeuralNetworkImageScaler. A file that leaves channelScale out says 0.
+struct image_scaler {
+    float channel_scale = 1, blue_bias = 0, green_bias = 0, red_bias = 0, gray_bias = 0;
+    friend bool operator==(const image_scaler&, const image_scaler&) = default;
+};
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// y = x - values, number by number: [channels, height, width], the channels as the feature's colour space orders them.
+/// Core ML specification, NeuralNetworkMeanImage.
+struct mean_image {
+    std::vector<float> values = {};
+    friend bool operator==(const mean_image&, const mean_image&);
+};
+
+/// One step, for the input `feature_name`. Those of one input run in their order.
+struct image_preprocessing {
+    std::string feature_name = {};
+    std::variant<image_scaler, mean_image> preprocessor = {};
+    friend bool operator==(const image_preprocessing&, const image_preprocessing&);
+};
+
+/// Throws `error` with the place of what does not fit.
+std::vector<image_preprocessing> read_preprocessing(object_reader& network);
+void write_preprocessing(object_writer& network, const std::vector<image_preprocessing>& steps);
+
+/// The steps of the input `name` for an image of this size that lies at `values`, channel after channel. Throws
+/// errc::shape_mismatch where a mean image is of another size.
+void preprocess(const std::vector<image_preprocessing>& steps, std::string_view name, image_size size,
+                image_color_space space, float* values);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::image_preprocessing;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::mean_image;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+bool operator==(const mean_image&, const mean_image&) = default;
+bool operator==(const image_preprocessing&, const image_preprocessing&) = default;
+
+std::vector<image_preprocessing> read_preprocessing(object_reader& network) {
+    std::vector<image_preprocessing> steps;
+    for (object_reader& in : network.objects("preprocessing")) {
+        image_preprocessing& step = steps.emplace_back();
+        step.feature_name = in.text("featureName");
+        static constexpr std::string_view kinds[] = {"scaler", "meanImage"};
+        const std::string_view kind = in.one_of(kinds);
+        if (kind.empty()) in.fail(errc::bad_value, "", "a scaler or a meanImage wanted, none came");
+        object_reader inner = in.object(kind);
+        if (kind == kinds[0])
+            step.preprocessor = image_scaler{inner.real("channelScale"), inner.real("blueBias"),
+                                             inner.real("greenBias"), inner.real("redBias"), inner.real("grayBias")};
+        else
+            step.preprocessor = mean_image{inner.reals("meanImage")};
+        inner.finish();
+        in.finish();
+    }
+    return steps;
+}
+
+void write_preprocessing(object_writer& network, const std::vector<image_preprocessing>& steps) {
+    std::vector<object_writer> list;
+    for (const image_preprocessing& step : steps) {
+        object_writer& out = list.emplace_back();
+        out.text("featureName", step.feature_name);
+        object_writer inner;
+        if (const auto* scaler = std::get_if<image_scaler>(&step.preprocessor)) {
+            inner.real("channelScale", scaler->channel_scale);
+            inner.real("blueBias", scaler->blue_bias);
+            inner.real("greenBias", scaler->green_bias);
+            inner.real("redBias", scaler->red_bias);
+            inner.real("grayBias", scaler->gray_bias);
+            out.object("scaler", inner);
+        } else {
+            inner.reals("meanImage", std::get<mean_image>(step.preprocessor).values);
+            out.object("meanImage", inner);
+        }
+    }
+    network.objects("preprocessing", list);
+}
+
+void preprocess(const std::vector<image_preprocessing>& steps, std::string_view name, image_size size,
+                image_color_space space, float* values) {
+    const extent pixels = size.width * size.height, channels = channels_of(space);
+    for (const image_preprocessing& step : steps) {
+        if (step.feature_name != name) continue;
+        if (const auto* mean = std::get_if<mean_image>(&step.preprocessor)) {
+            if (static_cast<extent>(mean->values.size()) != channels * pixels)
+                throw error(errc::shape_mismatch, "input \"" + std::string(name) + "\": the mean image has " +
+                                                      std::to_string(mean->values.size()) + " numbers, the image " +
+                                                      std::to_string(channels * pixels));
+            for (std::size_t i = 0; i < mean->values.size(); ++i) values[i] -= mean->values[i];
+            continue;
+        }
+        const auto& scaler = std::get<image_scaler>(step.preprocessor);
+        const bool blue_first = space == image_color_space::bgr;
+        const float first = blue_first ? scaler.blue_bias : scaler.red_bias;
+        const float last = blue_first ? scaler.red_bias : scaler.blue_bias;
+        for (extent c = 0; c < channels; ++c) {
+            const float bias = channels == 1 ? scaler.gray_bias : c == 0 ? first : c == 1 ? scaler.green_bias : last;
+            for (extent i = 0; i < pixels; ++i) {
+                float& v = values[c * pixels + i];
+                v = scaler.channel_scale * v + bias;
+            }
+        }
+    }
+}
+
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 #endif
 
@@ -34989,7 +35044,6 @@ bool model::marked_updatable(std::size_t number) const {
 
 #endif
 
-
 /// Features through the network of a model and back: `model::predict`.
 
 #ifdef BESPOKE_IMPLEMENTATION
@@ -35200,6 +35254,8 @@ void model::answer(features& result, extent example) const {
 }  // namespace bespoke
 
 #endif
+BESPOKE_RUNS_ONCE
+
 
 #include <filesystem>
 #include <span>
@@ -37229,5 +37285,8 @@ model parse(std::span<const std::byte> mlmodel, const load_options& options) {
 }  // namespace bespoke
 
 #endif
+BESPOKE_RUNS_OFTEN
+#undef BESPOKE_RUNS_ONCE
+#undef BESPOKE_RUNS_OFTEN
 
 #pragma GCC diagnostic pop

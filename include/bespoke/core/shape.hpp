@@ -24,11 +24,12 @@ using constant = std::integral_constant<extent, Value>;
 /// Extents of a row-major array, outermost axis first. Rank 0 is a scalar of one element.
 class shape {
 public:
+    // What has a loop is not inline: it stands in every layer.
     constexpr shape() = default;
-    constexpr shape(std::initializer_list<extent> extents) {
+    [[gnu::noinline]] constexpr shape(std::initializer_list<extent> extents) {
         for (extent e : extents) push_back(e);
     }
-    constexpr explicit shape(std::span<const extent> extents) {
+    [[gnu::noinline]] constexpr explicit shape(std::span<const extent> extents) {
         for (extent e : extents) push_back(e);
     }
 
@@ -41,7 +42,7 @@ public:
     constexpr extent& from_end(std::size_t back) { return extents_[rank_ - back]; }
 
     /// Product of the extents of axes [first, last).
-    constexpr extent product(std::size_t first, std::size_t last) const {
+    [[gnu::noinline]] constexpr extent product(std::size_t first, std::size_t last) const {
         extent result = 1;
         for (std::size_t axis = first; axis < last; ++axis) result *= extents_[axis];
         return result;
@@ -59,7 +60,7 @@ public:
     constexpr extent* begin() { return extents_; }
     constexpr extent* end() { return extents_ + rank_; }
 
-    friend constexpr bool operator==(const shape& a, const shape& b) {
+    [[gnu::noinline]] friend constexpr bool operator==(const shape& a, const shape& b) {
         if (a.rank_ != b.rank_) return false;
         for (std::size_t axis = 0; axis < a.rank_; ++axis)
             if (a.extents_[axis] != b.extents_[axis]) return false;

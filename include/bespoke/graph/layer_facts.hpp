@@ -62,6 +62,7 @@ constexpr std::optional<fault> wrong_inputs(input_count wanted, std::size_t coun
 struct layer_answers {
     /// Compiled once, not once a layer type.
     [[gnu::noinline]] constexpr layer_answers(outcome&& given) : outputs(std::move(given)) {}
+    [[gnu::noinline]] constexpr void take(outcome&& given) { outputs = std::move(given); }
 
     outcome outputs;
     std::vector<shape> parameters{};  ///< as many as its `layer_facts` list
@@ -168,18 +169,26 @@ template <class L>
 
 namespace detail {
 
-// Where a network is planned: not in a hurry.
+// Where a network is planned: not in a hurry. Nor does each layer type have what takes answers apart again.
 template <class L>
-[[gnu::cold]] layer_answers ask_erased(const void* layer, std::span<const shape> inputs,
-                                       std::span<const known_values> known) {
-    return ask_layer(*static_cast<const L*>(layer), inputs, known);
+[[gnu::cold]] void ask_erased(const void* erased, std::span<const shape> inputs, std::span<const known_values> known,
+                              layer_answers& answers) {
+    const L& layer = *static_cast<const L*>(erased);
+    answers.take(ask_outputs(layer, inputs, known));
+    if (answers.outputs) ask_rest(layer, inputs, known, answers);
 }
 
 }  // namespace detail
 
+using asking_function = void(const void* layer, std::span<const shape> inputs, std::span<const known_values> known,
+                             layer_answers& answers);
 /// Asks a layer that comes as `const void*`.
-using asking_function = layer_answers(const void* layer, std::span<const shape> inputs,
-                                      std::span<const known_values> known);
+inline layer_answers ask_layer(asking_function* asked, const void* layer, std::span<const shape> inputs,
+                               std::span<const known_values> known = {}) {
+    layer_answers answers{shape{}};
+    asked(layer, inputs, known, answers);
+    return answers;
+}
 
 struct erased_layer;
 
@@ -196,7 +205,7 @@ struct erased_layer {
     erased_layer(const L& from) : layer(&from), facts(&facts_of<L>), asked(&detail::ask_erased<L>) {}
 
     layer_answers ask(std::span<const shape> inputs, std::span<const known_values> known = {}) const {
-        return asked(layer, inputs, known);
+        return ask_layer(asked, layer, inputs, known);
     }
 };
 

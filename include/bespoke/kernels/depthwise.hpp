@@ -45,15 +45,16 @@ public:
             return _mm256_maskload_pd(p, _mm256_castps_si256(mask_));
         else
 #endif
-        {
-            if (first_ == 0 && last_ == lanes<T>) return kernels::load(p);
-            alignas(64) T copy[lanes<T>] = {};
-            for (extent i = first_; i < last_; ++i) copy[i] = p[i];
-            return batch<T>::load_aligned(copy);
-        }
+            return first_ == 0 && last_ == lanes<T> ? kernels::load(p) : load_between(p, first_, last_);
     }
 
 private:
+    [[gnu::noinline]] static batch<T> load_between(const T* p, extent first, extent last) noexcept {
+        alignas(64) T copy[lanes<T>] = {};
+        for (extent i = first; i < last; ++i) copy[i] = p[i];
+        return batch<T>::load_aligned(copy);
+    }
+
     extent first_, last_;
 #ifdef __AVX512F__
     unsigned mask_;

@@ -130,6 +130,32 @@ template <class T>
     });
 }
 
+/// What `load_partial` and `store_partial` do where no instruction does. They stand beside each loop: not in line.
+template <class T>
+[[gnu::noinline]] batch<T> load_few(const T* p, extent n) noexcept {
+#if defined(__SSE2__) && !defined(BESPOKE_WITHOUT_XSIMD)
+    if constexpr (sizeof(batch<T>) == 16 && std::is_same_v<T, float>) {  // not through memory, for which it would wait
+        if (n == 4) return _mm_loadu_ps(p);
+        const __m128 last = n % 2 != 0 ? _mm_load_ss(p + n - 1) : _mm_setzero_ps();
+        if (n < 2) return last;
+        return _mm_movelh_ps(_mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))), last);
+    }
+#endif
+    alignas(64) T copy[lanes<T>] = {};
+    copy_few(copy, p, n);
+    return batch<T>::load_aligned(copy);
+}
+template <class T>
+[[gnu::always_inline]] inline void store_parts(T* p, const batch<T>& v, extent n) noexcept {
+    alignas(64) T copy[lanes<T>];
+    v.store_aligned(copy);
+    copy_few(p, copy, n);
+}
+template <class T>
+[[gnu::noinline]] void store_few(T* p, batch<T> v, extent n) noexcept {
+    store_parts(p, v, n);
+}
+
 #if XSIMD_WITH_AVX
 /// All bits of the first n lanes of a register of 32 bytes; elements of Size bytes.
 template <std::size_t Size>
@@ -157,11 +183,7 @@ template <class T>
         return _mm256_maskload_pd(p, detail::mask_of_first<8>(n));
     else
 #endif
-    {
-        alignas(64) T copy[lanes<T>] = {};
-        detail::copy_few(copy, p, n);
-        return batch<T>::load_aligned(copy);
-    }
+        return detail::load_few(p, n);
 }
 
 /// Stores the first `n` lanes; 0 <= n <= lanes. Writes nothing beyond them.
@@ -174,11 +196,10 @@ template <class T>
         _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1u), v);
     else
 #endif
-    {
-        alignas(64) T copy[lanes<T>];
-        v.store_aligned(copy);
-        detail::copy_few(p, copy, n);
-    }
+    if constexpr (sizeof(batch<T>) == 16)
+        detail::store_few(p, v, n);
+    else  // a softmax of short rows would wait for the call
+        detail::store_parts(p, v, n);
 }
 
 /// The lane that stands for a scalar, so that one element gets the bits that it gets in a batch.

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -207,6 +208,21 @@ inline json_document parse_json(std::string_view text, std::string_view name) {
     if (!parser.sax_parse(&builder)) refuse(builder.wrong_at());
     if (const auto zero = text.find('\0'); zero != text.npos) refuse(zero + 1);  // the parser takes it for the end
     return document;
+}
+
+/// The number that `text` is in JSON, if it is one and nothing else. (json::parse compiles two parsers more.)
+inline std::optional<double> parse_number(std::string_view text) {
+    if (text.find_first_not_of("+-.0123456789Ee") != text.npos) return {};
+    auto input = nlohmann::detail::input_adapter(text.begin(), text.end());
+    nlohmann::detail::lexer<json, decltype(input)> lexer(std::move(input));
+    using token = decltype(lexer.scan());
+    const token kind = lexer.scan();
+    double number = 0;
+    if (kind == token::value_unsigned) number = static_cast<double>(lexer.get_number_unsigned());
+    else if (kind == token::value_integer) number = static_cast<double>(lexer.get_number_integer());
+    else if (kind == token::value_float) number = lexer.get_number_float();
+    else return {};
+    return std::isfinite(number) && lexer.scan() == token::end_of_input ? std::optional(number) : std::nullopt;
 }
 
 }  // namespace bespoke::detail

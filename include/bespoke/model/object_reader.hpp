@@ -155,10 +155,7 @@ inline double to_number(const json& value, const std::string& place) {
         if (text == "NaN") return std::numeric_limits<double>::quiet_NaN();
         if (text == "Infinity") return std::numeric_limits<double>::infinity();
         if (text == "-Infinity") return -std::numeric_limits<double>::infinity();
-        // Only what begins as a number: to destroy an array takes memory (see json_document).
-        const bool begins = text.starts_with('-') || (text[0] >= '0' && text[0] <= '9');
-        const json number = begins ? json::parse(text.data(), text.data() + text.size(), nullptr, false) : json();
-        if (number.is_number() && text.find_first_of(" \t\r\n") == text.npos) return number.get<double>();
+        if (const auto number = parse_number(text)) return *number;
     }
     unfit(place, "a number", value);
 }

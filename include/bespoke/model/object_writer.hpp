@@ -76,7 +76,7 @@ inline double read_back(const char* begin, const char* end) {
     std::from_chars(begin, end, value);
     return value;
 #else  // libc++ has none for double
-    return json::parse(begin, end).get<double>();
+    return *parse_number({begin, end});
 #endif
 }
 

@@ -74,7 +74,7 @@ void engine_state<T>::ask_and_place(std::size_t step) {
     if (!same || plan().steps[step].values_from != none) {
         const attached_layer& attached = attached_[step];
         const layer_answers answers =
-            attached.ask(attached.layer, run.shapes, detail::deciding_values(*this, step, run));
+            ask_layer(attached.ask, attached.layer, run.shapes, detail::deciding_values(*this, step, run));
         if (!answers.outputs)
             detail::throw_at(plan(), step, answers.outputs.problem().code, answers.outputs.problem().what);
         check_decided(step, answers);

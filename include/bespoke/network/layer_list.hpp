@@ -222,7 +222,7 @@ void any_node::plan(planner& p) const {
     if (control() == nullptr)
         return p.end_asked(step, *operations_->facts,
                            [this](std::span<const shape> xs, std::span<const known_values> known) {
-                               return operations_->ask(layer_, xs, known);
+                               return ask_layer(operations_->ask, layer_, xs, known);
                            },
                            out, updatable);
     control()->plan(layer_, p, step);
