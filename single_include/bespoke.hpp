@@ -6574,6 +6574,7 @@ private:
 
 
 #include <algorithm>
+#include <type_traits>
 
 namespace bespoke::kernels {
 
@@ -6708,6 +6709,8 @@ template <class T, extent Batches, extent Chains, class K>
         BESPOKE_UNROLL
         for (extent j = 0; j < Batches; ++j) {
             const T* right = b + j / 2 * panel_width<T> * k + j % 2 * lanes<T> + chain * panel_width<T>;
+            if constexpr (std::is_same_v<K, extent> && vector_registers == 16)  // B may lie beyond the near caches
+                if (j % 2 == 0) __builtin_prefetch(right + 3 * panel_width<T>);
             sum[chain][j] = kernels::fma<T>(left, load(right), sum[chain][j]);
         }
     };
@@ -11737,6 +11740,9 @@ namespace bespoke::kernels {
 // of 4 x 2 outputs take 24 for 72, with 24 weights, or of 2 x 2 outputs 16 for 36. For the transformations see
 // winograd_transforms.hpp.
 //
+// A kernel that is dilated by d makes each d-th output of each d-th input: d x d images in one, each with tiles of its
+// own.
+//
 // What is not finite reaches all outputs of its tiles. Each output is computed alike wherever its tile is
 // computed: neither threads nor examples beside it change a bit.
 //
@@ -11773,10 +11779,33 @@ void with_winograd_form(const winograd_form& form, const Body& body) noexcept {
         body(std::integral_constant<winograd_form, small_winograd>{});
 }
 
+/// The tiles along one axis: those of the outputs 0, dilation, 2 dilation, ..., then of 1, 1 + dilation, ... and so on.
+struct winograd_tiles {
+    extent outputs, dilation;
+    extent size;    ///< outputs of a tile
+    extent phases;  ///< as many as the dilation, of few outputs fewer
+    extent each;    ///< tiles of a phase
+
+    constexpr winograd_tiles(extent outputs, extent dilation, extent size)
+        : outputs(outputs), dilation(dilation), size(size), phases(std::min(outputs, dilation)),
+          each(((outputs + dilation - 1) / dilation + size - 1) / size) {}
+
+    constexpr extent count() const { return phases * each; }
+    /// The first output of a tile.
+    constexpr extent first(extent tile) const { return tile / each + tile % each * size * dilation; }
+    /// Outputs of the tile whose first one is this.
+    constexpr extent outputs_from(extent first) const {
+        return std::clamp<extent>((outputs - first + dilation - 1) / dilation, 0, size);
+    }
+    /// Inputs that all tiles read, padding included.
+    constexpr extent inputs() const { return phases + (each * size + 1) * dilation; }
+};
+
 /// How the tiles of images are laid out.
 template <class T>
 struct winograd_plan {
     winograd_form form;
+    winograd_tiles down, across;
     extent tiles_y, tiles_x;  ///< of one image
     extent columns;           ///< of the image that a row of tiles reads, padding included
     extent channel_row;       ///< elements of one tile's channels: whole batches, not a power of two
@@ -11785,8 +11814,9 @@ struct winograd_plan {
     extent product;           ///< and of the products
 
     constexpr explicit winograd_plan(const convolution_geometry& g)
-        : form(winograd_form_of(g)), tiles_y((g.output_height + form.rows - 1) / form.rows),
-          tiles_x((g.output_width + form.columns - 1) / form.columns), columns(tiles_x * form.columns + 2),
+        : form(winograd_form_of(g)), down(g.output_height, g.dilation_y, form.rows),
+          across(g.output_width, g.dilation_x, form.columns), tiles_y(down.count()), tiles_x(across.count()),
+          columns(across.inputs()),
           channel_row((g.channels + lanes<T> - 1) / lanes<T> * lanes<T> + lanes<T>), rows(0), position(0), product(0) {
         constexpr extent most_tiles = 28 / tall_tile_rows * tall_tile_rows,
                          most_elements = (3 << 18) / static_cast<extent>(sizeof(T));
@@ -11831,8 +11861,9 @@ template <class T, winograd_form Form>
     const extent begin = std::max<extent>(g.pad_left, 0), skipped = begin - g.pad_left,
                  inside = std::clamp<extent>(plan.columns - begin, 0, std::max<extent>(g.width - skipped, 0));
     const T* x = job.x + row / plan.tiles_y * job.x_stride + group * lanes<T> * g.plane() + skipped;
+    const extent top = plan.down.first(row % plan.tiles_y) - g.pad_top;
     for (extent i = 0; i < window; ++i) {
-        const extent y = row % plan.tiles_y * Form.rows - g.pad_top + i;
+        const extent y = top + i * g.dilation_y;
         T* at = strip + i * line;
         if (y < 0 || y >= g.height || channels < lanes<T>) std::fill_n(at, line, T(0));
         if (y < 0 || y >= g.height) continue;
@@ -11850,11 +11881,12 @@ template <class T, winograd_form Form>
             store<T>(strip + static_cast<extent>(i) * line + column, v[i]);
         });
     }
+    const extent step = g.dilation_x * lanes<T>;
     for (extent tile = 0; tile < plan.tiles_x; ++tile, to += plan.channel_row)
         for (extent i = 0; i < window; ++i) {
-            const T* from = strip + i * line + tile * Form.columns * lanes<T>;
+            const T* from = strip + i * line + plan.across.first(tile) * lanes<T>;
             unroll<across>([&](std::size_t j) __attribute__((always_inline)) {
-                e[j] = load(from + static_cast<extent>(j) * lanes<T>);
+                e[j] = load(from + static_cast<extent>(j) * step);
             });
             winograd_axis<Form.columns>::template input<T>(e, u);
             unroll<across>([&](std::size_t j) __attribute__((always_inline)) {
@@ -11863,10 +11895,11 @@ template <class T, winograd_form Form>
         }
 }
 
-/// One tile and batch of output channels: from the products m to `to`, `rows` x `columns` pixels of whole panels.
+/// One tile and batch of output channels: from the products m to `to`, `rows` x `columns` pixels that lie `line` and
+/// `step` elements apart.
 template <class T, winograd_form Form>
 [[gnu::noinline]] void winograd_back(const T* m, extent product, const batch<T>& bias, extent rows, extent columns,
-                                     T* to, extent line) noexcept {
+                                     T* to, extent step, extent line) noexcept {
     constexpr extent window = Form.window_rows(), across = Form.window_columns();
     batch<T> half[Form.rows][across], y[Form.columns];
     unroll<across>([&](std::size_t j) __attribute__((always_inline)) {
@@ -11882,7 +11915,7 @@ template <class T, winograd_form Form>
         winograd_axis<Form.columns>::template output<T>(half[i], y);
         unroll<Form.columns>([&](std::size_t j) __attribute__((always_inline)) {
             if (static_cast<extent>(j) < columns)
-                store<T>(to + static_cast<extent>(i) * line + static_cast<extent>(j) * panel_width<T>, y[j] + bias);
+                store<T>(to + static_cast<extent>(i) * line + static_cast<extent>(j) * step, y[j] + bias);
         });
     });
 }
@@ -11911,19 +11944,24 @@ template <class T>
         }
     if (job.bias != nullptr) std::copy_n(job.bias + panel * width, columns, start);
     const T* m = products;
+    const extent line = g.output_width * width;
     for (extent row = first; row < last; ++row) {
-        const extent top = row % plan.tiles_y * form.rows, lines = std::min(form.rows, g.output_height - top);
+        const extent top = plan.down.first(row % plan.tiles_y), lines = plan.down.outputs_from(top);
         for (extent tile = 0; tile < plan.tiles_x; ++tile, m += width) {
-            const extent left = tile * form.columns;
+            const extent left = plan.across.first(tile), pixels = plan.across.outputs_from(left);
             for (extent j = 0; j < columns; j += lanes<T>)
                 with_winograd_form(form, [&](auto constant) {
-                    winograd_back<T, constant()>(m + j, plan.product, load(start + j), lines, g.output_width - left,
-                                                 strip + left * width + j, g.output_width * width);
+                    winograd_back<T, constant()>(m + j, plan.product, load(start + j), lines, pixels,
+                                                 strip + left * width + j, g.dilation_x * width, line);
                 });
         }
         T* y = job.y + row / plan.tiles_y * job.y_stride + panel * width * g.pixels() + top * g.output_width;
-        job.after.transposed(strip, width, {y, columns, lines * g.output_width, g.pixels()}, panel * width,
-                             job.accumulate);
+        const extent together = g.dilation_y == 1 ? lines : 1;  // lines that lie side by side
+        for (extent i = 0; i < lines; i += together) {
+            T* to = y + i * g.dilation_y * g.output_width;
+            job.after.transposed(strip + i * line, width, {to, columns, together * g.output_width, g.pixels()},
+                                 panel * width, job.accumulate);
+        }
     }
 }
 
@@ -11931,10 +11969,11 @@ template <class T>
 
 /// Whether `winograd_forward` is for this kernel and faster than the direct sums: not for few channels, whose
 /// transformations cost more than they save, nor for so many that the transformed weights, nearly twice as large, would
-/// take much memory. Of the geometry the channels, kernel sizes, strides, dilations and groups matter.
+/// take much memory, nor for taps so far apart that the images in one (see above) often fill no tile. Of the geometry
+/// the channels, kernel sizes, strides, dilations and groups matter.
 constexpr bool suits_winograd(const convolution_geometry& g) noexcept {
-    return g.kernel_height == 3 && g.kernel_width == 3 && g.stride_y == 1 && g.stride_x == 1 && g.dilation_y == 1 &&
-           g.dilation_x == 1 && g.groups == 1 && g.channels >= 16 && g.output_channels >= 16 &&
+    return g.kernel_height == 3 && g.kernel_width == 3 && g.stride_y == 1 && g.stride_x == 1 && g.dilation_y <= 4 &&
+           g.dilation_x <= 4 && g.groups == 1 && g.channels >= 16 && g.output_channels >= 16 &&
            g.channels * g.output_channels <= 1 << 20;
 }
 
@@ -12343,13 +12382,13 @@ inline extent backward_rows(const convolution_geometry& g) noexcept {
 constexpr bool flips_depthwise(const convolution_geometry& g) noexcept {
     return suits_depthwise(g) && g.stride_x == 1;
 }
-/// The convolution of dy, with the kernel turned round, that gives dx; of one with stride and dilation 1.
+/// The convolution of dy, with the kernel turned round, that gives dx; of one with stride 1.
 constexpr convolution_geometry turned_round(convolution_geometry g) noexcept {
     std::swap(g.channels, g.output_channels);
     std::swap(g.height, g.output_height);
     std::swap(g.width, g.output_width);
-    g.pad_top = g.kernel_height - 1 - g.pad_top;
-    g.pad_left = g.kernel_width - 1 - g.pad_left;
+    g.pad_top = (g.kernel_height - 1) * g.dilation_y - g.pad_top;
+    g.pad_left = (g.kernel_width - 1) * g.dilation_x - g.pad_left;
     return g;
 }
 template <class T>
