@@ -4,6 +4,11 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
 using namespace bespoke;
 using check::array;
 namespace kernels = bespoke::kernels;
@@ -64,6 +69,31 @@ TEMPLATE_TEST_CASE("normalization: channel_affine and channel_moments", "[normal
             REQUIRE(std::abs(real(mean[c]) - centre) <= check::epsilon<T> * 1000);
             REQUIRE(std::abs(real(variance[c]) - squares / real(outer * inner)) <= check::epsilon<T> * 1000);
         }
+    }
+}
+
+TEST_CASE("normalization: of many equal numbers nothing is left", "[normalization]") {
+    constexpr extent n = (extent{1} << 18) + 3;
+    const std::vector<float> x(static_cast<std::size_t>(4 * n), 0.7F);
+    std::vector<float> y(x.size());
+    const auto largest = [&] {
+        float most = 0;
+        for (const float v : y) most = std::max(most, std::abs(v));
+        return most;
+    };
+    kernels::layer_normalization<float>(4, n, x.data(), nullptr, nullptr, 1e-5F, y.data());
+    CHECK(largest() < 1e-3F);
+    kernels::layer_normalization<float>(1, n, x.data(), nullptr, nullptr, 1e-5F, y.data());
+    CHECK(largest() < 1e-3F);
+    kernels::centre_rows(4, n, x.data(), y.data(), false);
+    CHECK(largest() < 2e-6F);
+    kernels::l2_normalization(4, n, x.data(), 0.0F, y.data());
+    CHECK(std::abs(largest() * std::sqrt(static_cast<float>(n)) - 1) < 2e-6F);
+    float mean = 0, variance = 0;
+    for (const auto& [outer, inner] : {std::pair{extent{4}, n}, std::pair{4 * n, extent{1}}, std::pair{n, extent{3}}}) {
+        kernels::channel_moments(outer, extent{1}, inner, x.data(), &mean, &variance);
+        CHECK(std::abs(mean - 0.7F) < 2e-6F);
+        CHECK(variance < 1e-11F);
     }
 }
 

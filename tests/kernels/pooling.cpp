@@ -208,6 +208,22 @@ TEMPLATE_TEST_CASE("pooling: the number of threads does not change a bit", "[poo
     }
 }
 
+TEST_CASE("pooling: the mean of a large image is as precise as that of a small one", "[pooling]") {
+    constexpr extent side = 513;
+    for (const extent channels : {extent{1}, extent{4}}) {
+        const auto g = make(channels, side, side, side, side, 1, 1);
+        std::vector<float> x(static_cast<std::size_t>(channels * g.size()), 0.7F);
+        std::vector<float> y(static_cast<std::size_t>(channels));
+        x.back() = 0.75F;
+        kernels::pooling_forward(pooling_kind::average, g, 1, x.data(), 0, y.data(), 0);
+        CHECK(std::abs(y.back() - 0.7F) < 2e-6F);
+        kernels::pooling_forward(pooling_kind::l2, g, 1, x.data(), 0, y.data(), 0);
+        CHECK(std::abs(y.back() / static_cast<float>(side) - 0.7F) < 2e-6F);
+        kernels::pooling_forward(pooling_kind::max, g, 1, x.data(), 0, y.data(), 0);
+        CHECK(y.back() == 0.75F);
+    }
+}
+
 TEST_CASE("pooling: the first largest element takes the gradient", "[pooling]") {
     const geometry g = make(1, 2, 2, 2, 2, 1, 1);
     const float x[] = {1, 5, 5, 5}, dy[] = {3};

@@ -193,6 +193,10 @@ TEST_CASE("convolution3d: what does not fit") {
     REQUIRE(transposed([](auto& l) {
                 l.output_size = {4, 9, 4};
             }) == place + "an outputHeight from 1 to 7 wanted, outputShape is [4, 9, 4]");
+    REQUIRE(transposed([](auto& l) {
+                l.output_size = {4, 4, 4};
+                l.custom_padding_left = 8;
+            }) == place + "nothing is left of the outputWidth of 8 after cropping 8");
     REQUIRE(transposed([](auto& l) { l.custom_padding_left = l.custom_padding_right = 4; }) ==
             place + "nothing is left of the outputWidth of 8 after cropping 4 and 4");
     ask_everything(good);

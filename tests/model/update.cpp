@@ -7,6 +7,7 @@
 #include "failure.hpp"
 
 #include <cstring>
+#include <limits>
 
 using namespace bespoke;
 
@@ -175,6 +176,8 @@ TEST_CASE("an update takes other numbers where the model allows them") {
     CHECK(refused({.epochs = 51}) == "update: number of epochs: a number from 1 to 50 wanted, 51 came");
     CHECK(refused({.mini_batch_size = 7}) == "update: mini-batch size: 5 or 10 wanted, 7 came");
     CHECK(refused({.learning_rate = 2}) == "update: learning rate: a number from 0.0 to 1.0 wanted, 2.0 came");
+    CHECK(refused({.learning_rate = std::numeric_limits<double>::quiet_NaN()}) ==
+          "update: learning rate: a number from 0.0 to 1.0 wanted, NaN came");
 }
 
 TEST_CASE("examples that do not fit are named") {
@@ -193,6 +196,47 @@ TEST_CASE("examples that do not fit are named") {
     CHECK(refused({{"x", small}, {"name", std::string("ant")}}) ==
           "example 1: training input \"x\": a multi-array FLOAT32 [4, 1, 1] wanted, but a multi-array FLOAT32 "
           "[3, 1, 1] came");
+}
+
+TEST_CASE("a number for the label of a classifier is one of its labels, whatever its type") {
+    const auto learner_of = [](const auto& labels, const feature_type& type) {
+        model m = learning_classifier();
+        model_settings s = classifier_settings();
+        s.class_labels = labels;
+        if (std::holds_alternative<int64_sequence>(s.class_labels))
+            s.description.output[0].type = {int64_feature_type{}};
+        s.description.training_input[1].type = type;
+        m.set_settings(s);
+        return m;
+    };
+    const auto labelled = [](const feature_value& label) {
+        return std::vector<features>{{{"x", point(1)}, {"name", label}}};
+    };
+    const auto refused = [&](const model& m, const feature_value& label) {
+        return check::failure([&] { (void)update(m, labelled(label)); }).text;
+    };
+    const int64_sequence tens{2, 10, 0};
+    const model whole = learner_of(tens, {int64_feature_type{}}), real = learner_of(tens, {double_feature_type{}});
+    const auto wanted = parameters(update(learning_classifier(), labelled(std::string("bee"))));
+    CHECK(same_bits(parameters(update(whole, labelled(std::int64_t{10}))), wanted));
+    CHECK(same_bits(parameters(update(real, labelled(std::int64_t{10}))), wanted));
+    CHECK(same_bits(parameters(update(real, labelled(10.0))), wanted));
+    const std::string place = "example 0: target \"name\": ";
+    CHECK(refused(whole, std::int64_t{1}) == place + "a class label of the model wanted, 1 came");
+    CHECK(refused(real, 1.0) == place + "a class label of the model wanted, 1.0 came");
+    CHECK(refused(real, 0.5) == place + "a class label of the model wanted, 0.5 came");
+    const model named = learner_of(string_sequence{"ant", "bee", "cat"}, {int64_feature_type{}});
+    CHECK(refused(named, std::int64_t{1}) == place + "a class label of the model wanted, 1 came");
+    CHECK(refused(learner_of(tens, {string_feature_type{}}), std::string("10")) ==
+          place + "a class label of the model wanted, \"10\" came");
+
+    // an optional target is wanted all the same
+    model_settings s = classifier_settings();
+    s.description.training_input[1].type.is_optional = true;
+    model m = learning_classifier();
+    m.set_settings(s);
+    CHECK(check::failure([&] { (void)update(m, std::vector<features>{{{"x", point(0)}}}); }).text ==
+          place + "a value wanted, but none is given");
 }
 
 TEST_CASE("every reason why a model cannot be updated is told at once") {

@@ -11,7 +11,7 @@ namespace bespoke::kernels {
 // Normalization over the channels of x [outer, channels, inner] and over the rows of x [outer, n].
 // Order of the sums over one channel: `lanes` chains (where inner > 1, element i of a run in lane i mod lanes, outer
 // ascending), then the lanes as in `sum_lanes`; where inner = 1 one chain, outer ascending. In one row:
-// `lanes` chains.
+// `lanes` chains. All of them in pieces, see pieces.hpp.
 
 namespace detail {
 
@@ -30,45 +30,40 @@ template <std::size_t Count, class T, class Term, class Put>
         for_each_batch<T>(
             last - first, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
                 const extent c = first + j;
-                batch<T> sum[Count];
-                for (auto& s : sum) s = batch<T>(T(0));
-                for (extent o = 0; o < outer; ++o)
-                    term(
-                        sum, o * channels + c,
-                        in, [&](const T* p) __attribute__((always_inline)) { return in(p + c); });
+                sums_in_pieces<Count, T> sums;
+                sums.take(outer, [&](auto& sum, extent o, extent end) __attribute__((always_inline)) {
+                    for (; o < end; ++o)
+                        term(sum, o * channels + c, in,
+                             [&](const T* p) __attribute__((always_inline)) { return in(p + c); });
+                });
                 put(
-                    sum, [&](const T* p) __attribute__((always_inline)) { return in(p + c); },
+                    sums.end(), [&](const T* p) __attribute__((always_inline)) { return in(p + c); },
                     [&](T * p, const batch<T>& v) __attribute__((always_inline)) { out(p + c, v); });
             });
         return;
     }
     for (extent c = first; c < last; ++c) {
         const auto of_channel = [&](const T* p) __attribute__((always_inline)) { return batch<T>(p[c]); };
-        batch<T> sum[Count];
-        for (auto& s : sum) s = batch<T>(T(0));
+        sums_in_pieces<Count, T> sums;
         for (extent o = 0; o < outer; ++o) {
-            const extent start = (o * channels + c) * inner;
-            extent i = 0;
-            for (; i + lanes<T> <= inner; i += lanes<T>)
-                term(
-                    sum, start + i,
-                    [](const T* p) __attribute__((always_inline)) { return kernels::load(p); }, of_channel);
-            if (const extent rest = inner - i; rest > 0) {
+            const extent start = (o * channels + c) * inner, steps = inner / lanes<T>, rest = inner % lanes<T>;
+            sums.take(steps, [&](auto& sum, extent i, extent end) __attribute__((always_inline)) {
+                for (; i < end; ++i)
+                    term(sum, start + i * lanes<T>,
+                         [](const T* p) __attribute__((always_inline)) { return kernels::load(p); }, of_channel);
+            });
+            if (rest == 0) continue;
+            sums.take(1, [&](auto& sum, extent, extent) __attribute__((always_inline)) {
                 // A term of zeros may not be zero (x - mean), so the lanes beyond the run keep their sums.
                 batch<T> kept[Count];
                 std::copy(sum, sum + Count, kept);
-                term(
-                    sum, start + i,
-                    [rest](const T* p) __attribute__((always_inline)) { return load_partial(p, rest); },
-                    of_channel);
-                for (std::size_t s = 0; s < Count; ++s) {
-                    alignas(64) T merged[lanes<T>];
-                    kept[s].store_aligned(merged);
-                    store_partial<T>(merged, sum[s], rest);
-                    sum[s] = batch<T>::load_aligned(merged);
-                }
-            }
+                term(sum, start + steps * lanes<T>,
+                     [rest](const T* p) __attribute__((always_inline)) { return load_partial(p, rest); }, of_channel);
+                for (std::size_t s = 0; s < Count; ++s)
+                    sum[s] = simd::select(first_lanes<T>(rest), sum[s], kept[s]);
+            });
         }
+        auto& sum = sums.end();
         for (auto& s : sum) s = batch<T>(sum_lanes<T>(s));
         put(
             sum, of_channel, [&](T * p, const batch<T>& v) __attribute__((always_inline)) {
@@ -217,8 +212,7 @@ namespace detail {
 template <std::size_t Rows, class T, class N>
 [[gnu::always_inline]] inline void row_moments(N size, const T* x, T epsilon, T (&mean)[Rows],
                                                T (&inverse)[Rows]) noexcept {
-    const extent n = size, whole = n / lanes<T> * lanes<T>, rest = n - whole;
-    const batch<T> count(static_cast<T>(n));
+    const extent n = size;
     const auto row = [=](std::size_t r) __attribute__((always_inline)) { return x + static_cast<extent>(r) * n; };
     const auto added = [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) { return a + b; };
     const auto put = [](const batch<T>& v, T(&to)[Rows]) __attribute__((always_inline)) {
@@ -226,27 +220,32 @@ template <std::size_t Rows, class T, class N>
         v.store_aligned(copy);
         std::copy_n(copy, Rows, to);
     };
-    batch<T> sum[Rows];
-    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) { sum[r] = batch<T>(T(0)); });
-    for_each_batch<T>(
-        size, [&](extent i, auto in, auto) __attribute__((always_inline)) {
-            unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) { sum[r] = sum[r] + in(row(r) + i); });
+    sums_in_pieces<Rows, T> sums, squares;
+    sums.take_row(size, [&](auto& sum, extent first, auto count) __attribute__((always_inline)) {
+        for_each_batch<T>(count, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+            unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
+                sum[r] = sum[r] + in(row(r) + first + i);
+            });
         });
-    put(fold_rows<T>(sum, added) / count, mean);
-    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) { sum[r] = batch<T>(T(0)); });
-    for (extent i = 0; i < whole; i += lanes<T>)
-        unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
-            const batch<T> d = load(row(r) + i) - batch<T>(mean[r]);
-            sum[r] = kernels::fma<T>(d, d, sum[r]);
-        });
-    if (rest > 0)
-        unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
-            alignas(64) T copy[lanes<T>];
-            (load_partial(row(r) + whole, rest) - batch<T>(mean[r])).store_aligned(copy);
-            const batch<T> d = load_partial(copy, rest);
-            sum[r] = kernels::fma<T>(d, d, sum[r]);
-        });
-    put(batch<T>(T(1)) / simd::sqrt(fold_rows<T>(sum, added) / count + batch<T>(epsilon)), inverse);
+    });
+    put(fold_rows<T>(sums.end(), added) / batch<T>(static_cast<T>(n)), mean);
+    squares.take_row(size, [&](auto& sum, extent first, auto count) __attribute__((always_inline)) {
+        const extent part = count, whole = part / lanes<T> * lanes<T>, rest = part - whole;
+        for (extent i = 0; i < whole; i += lanes<T>)
+            unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
+                const batch<T> d = load(row(r) + first + i) - batch<T>(mean[r]);
+                sum[r] = kernels::fma<T>(d, d, sum[r]);
+            });
+        if (rest > 0)
+            unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
+                alignas(64) T copy[lanes<T>];
+                (load_partial(row(r) + first + whole, rest) - batch<T>(mean[r])).store_aligned(copy);
+                const batch<T> d = load_partial(copy, rest);
+                sum[r] = kernels::fma<T>(d, d, sum[r]);
+            });
+    });
+    const batch<T> variance = fold_rows<T>(squares.end(), added) / batch<T>(static_cast<T>(n));
+    put(batch<T>(T(1)) / simd::sqrt(variance + batch<T>(epsilon)), inverse);
 }
 
 /// `Rows` rows of `layer_normalization`.
@@ -302,13 +301,16 @@ void layer_normalization_backward(extent outer, N n, const T* x, const T* gamma,
             moments[2 * row + 1] = inverse[0];
             if (!dx) continue;
             const batch<T> centre(mean[0]), factor(inverse[0]);
-            batch<T> of_gradients(T(0)), of_products(T(0));
-            for_each_batch<T>(
-                n, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+            detail::sums_in_pieces<2, T> sums;
+            sums.take_row(n, [&](auto& sum, extent begin, auto count) __attribute__((always_inline)) {
+                for_each_batch<T>(count, [&](extent k, auto in, auto) __attribute__((always_inline)) {
+                    const extent i = begin + k;
                     const batch<T> d = in(g + i), weight = gamma ? in(gamma + i) : batch<T>(T(1));
-                    of_products = kernels::fma<T>(d * weight, in(from + i) - centre, of_products);
-                    of_gradients = kernels::fma<T>(d, weight, of_gradients);
+                    sum[1] = kernels::fma<T>(d * weight, in(from + i) - centre, sum[1]);
+                    sum[0] = kernels::fma<T>(d, weight, sum[0]);
                 });
+            });
+            const auto& [of_gradients, of_products] = sums.end();
             const T share = T(1) / static_cast<T>(size);
             const batch<T> gradient(sum_lanes<T>(of_gradients) * share);
             const batch<T> product(sum_lanes<T>(of_products) * share * inverse[0] * inverse[0]);

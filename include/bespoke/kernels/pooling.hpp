@@ -4,31 +4,9 @@
 #include "pooling_geometry.hpp"
 #include "reduction.hpp"
 
-#include <limits>
-
 namespace bespoke::kernels {
 
 namespace detail {
-
-/// One step of the running result: `v` joins `sum`.
-template <class V>
-[[gnu::always_inline]] inline V pooling_step(pooling_kind kind, const V& sum, const V& v) noexcept {
-    if (kind == pooling_kind::max) return kernels::running_max(sum, v);
-    return kernels::fma(v, kind == pooling_kind::average ? V(1) : v, sum);
-}
-
-/// What is made of the running result in the end.
-template <class V>
-[[gnu::always_inline]] inline V pooling_end(pooling_kind kind, const V& sum, const V& divisor) noexcept {
-    return kind == pooling_kind::average ? sum / divisor
-           : kind == pooling_kind::l2    ? kernels::sqrt(sum)
-                                         : sum;
-}
-
-template <class T>
-constexpr T pooling_start(pooling_kind kind) {
-    return kind == pooling_kind::max ? -std::numeric_limits<T>::infinity() : T(0);
-}
 
 template <class T>
 [[gnu::noinline]] T pool_window(pooling_kind kind, const pooling_geometry& g, const window& w,
@@ -45,22 +23,28 @@ template <class T>
 template <pooling_kind Kind, std::size_t Count, class T>
 [[gnu::noinline]] void pool_images(const pooling_geometry& g, const T* x, T* y) noexcept {
     const extent n = g.size(), rest = n % lanes<T>;
+    const auto merge = [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
+        return Kind == pooling_kind::max ? kernels::running_max<T>(a, b) : a + b;
+    };
     batch<T> total[Count];
-    for (auto& one : total) one = batch<T>(pooling_start<T>(Kind));
-    for (extent i = 0; i < n - rest; i += lanes<T>)
-        unroll<Count>([&](std::size_t c) __attribute__((always_inline)) {
-            total[c] = pooling_step<batch<T>>(Kind, total[c], load(x + static_cast<extent>(c) * n + i));
-        });
+    merged_pieces<Count, T> before;
+    extent i = 0;
+    do {
+        if (i > 0) before.add(total, merge);
+        for (auto& one : total) one = batch<T>(pooling_start<T>(Kind));
+        for (const extent end = std::min(n - rest, i + sum_piece * lanes<T>); i < end; i += lanes<T>)
+            unroll<Count>([&](std::size_t c) __attribute__((always_inline)) {
+                total[c] = pooling_step<batch<T>>(Kind, total[c], load(x + static_cast<extent>(c) * n + i));
+            });
+    } while (i < n - rest);
+    before.end(total, merge);
     const T divisor = pooling_divisor<T>(g, window_at(g, 0, 0, 0));
     unroll<Count>([&](std::size_t c) __attribute__((always_inline)) {
         if (rest > 0) {
             const batch<T> last = load_partial(x + static_cast<extent>(c + 1) * n - rest, rest);
             total[c] = select<T>(first_lanes<T>(rest), pooling_step<batch<T>>(Kind, total[c], last), total[c]);
         }
-        const T one = fold_lanes<T>(total[c], [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
-            return Kind == pooling_kind::max ? kernels::running_max<T>(a, b) : a + b;
-        });
-        y[c] = pooling_end(Kind, one, divisor);
+        y[c] = pooling_end(Kind, fold_lanes<T>(total[c], merge), divisor);
     });
 }
 template <std::size_t Count, class T>

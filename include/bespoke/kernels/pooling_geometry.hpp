@@ -1,8 +1,10 @@
 #pragma once
 
 #include "../core/shape.hpp"
+#include "math.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace bespoke::kernels {
 
@@ -33,7 +35,7 @@ struct pooling_geometry {
 //   l2       square root of the sum of squares (not of their mean); backward where y = 0: nothing
 // A window wholly outside gives -infinity (max) or 0, and takes no gradient.
 // Sums run over the window in row-major order, except where one window covers the image (global pooling):
-// then in `lanes` chains, element i in lane i mod lanes, and the lanes as in `sum_lanes`.
+// then in `lanes` chains, element i in lane i mod lanes, in pieces (pieces.hpp), and the lanes as in `sum_lanes`.
 
 namespace detail {
 
@@ -62,6 +64,26 @@ template <class T>
 constexpr T pooling_divisor(const pooling_geometry& g, const window& w) {
     const extent inside = std::max<extent>(w.size(), 1);
     return static_cast<T>(g.exclude_padding ? inside : g.kernel());
+}
+
+/// One step of the running result: `v` joins `sum`.
+template <class V>
+[[gnu::always_inline]] inline V pooling_step(pooling_kind kind, const V& sum, const V& v) noexcept {
+    if (kind == pooling_kind::max) return kernels::running_max(sum, v);
+    return kernels::fma(v, kind == pooling_kind::average ? V(1) : v, sum);
+}
+
+/// What is made of the running result in the end.
+template <class V>
+[[gnu::always_inline]] inline V pooling_end(pooling_kind kind, const V& sum, const V& divisor) noexcept {
+    return kind == pooling_kind::average ? sum / divisor
+           : kind == pooling_kind::l2    ? kernels::sqrt(sum)
+                                         : sum;
+}
+
+template <class T>
+constexpr T pooling_start(pooling_kind kind) {
+    return kind == pooling_kind::max ? -std::numeric_limits<T>::infinity() : T(0);
 }
 
 }  // namespace detail

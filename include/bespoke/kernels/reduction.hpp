@@ -2,6 +2,7 @@
 
 #include "../core/threads.hpp"
 #include "map.hpp"
+#include "pieces.hpp"
 #include "reducers.hpp"
 #include "strided.hpp"
 
@@ -11,22 +12,28 @@
 
 namespace bespoke::kernels {
 
-/// The sum of x[0, n): `lanes` chains, element i in lane i mod lanes, then the lanes as in `sum_lanes`.
+/// The sum of x[0, n): `lanes` chains, element i in lane i mod lanes, in pieces; then the lanes as in `sum_lanes`.
 template <class T>
 T sum(extent n, const T* x) noexcept {
-    batch<T> total(T(0));
-    for_each_batch<T>(n, [&](extent i, auto in, auto) __attribute__((always_inline)) { total = total + in(x + i); });
-    return sum_lanes<T>(total);
+    detail::sums_in_pieces<1, T> total;
+    total.take_row(n, [&](auto& sum, extent first, extent count) __attribute__((always_inline)) {
+        for_each_batch<T>(count, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+            sum[0] = sum[0] + in(x + first + i);
+        });
+    });
+    return sum_lanes<T>(total.end()[0]);
 }
 
 /// The sum of x[i] * y[i], i in [0, n): chains of fma in the order of `sum`.
 template <class T>
 T dot(extent n, const T* x, const T* y) noexcept {
-    batch<T> total(T(0));
-    for_each_batch<T>(
-        n, [&](extent i, auto in, auto)
-               __attribute__((always_inline)) { total = kernels::fma<T>(in(x + i), in(y + i), total); });
-    return sum_lanes<T>(total);
+    detail::sums_in_pieces<1, T> total;
+    total.take_row(n, [&](auto& sum, extent first, extent count) __attribute__((always_inline)) {
+        for_each_batch<T>(count, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+            sum[0] = kernels::fma<T>(in(x + first + i), in(y + first + i), sum[0]);
+        });
+    });
+    return sum_lanes<T>(total.end()[0]);
 }
 
 /// The largest of x[0, n), NaN where there is one; -infinity of nothing.
@@ -146,9 +153,8 @@ private:
 
 // Order of arithmetic: the elements that meet are taken in their row-major order, each run along x in 4 x lanes
 // chains where they are neighbours in x (element i of a run in chain i mod chains), else in one chain. Each chain is
-// cut into pieces of `cascade_piece` steps; the results of the pieces are merged in pairs, the pairs in pairs and so
-// on, so that the error of a sum grows with the logarithm of its length (Higham, SIAM J. Sci. Comput. 14, 1993). Then
-// the chains are merged, in pairs. It depends on the shape and the axes alone.
+// cut into pieces of `cascade_piece` steps, which are merged as pieces.hpp has it; then the chains are merged, in
+// pairs. It depends on the shape and the axes alone.
 
 namespace detail {
 
@@ -201,11 +207,7 @@ public:
         combine_rest<Width>(f_, n, x, pivot_, now);
         ++steps_;
     }
-    void end() noexcept {
-        std::size_t level = 0;
-        for (extent rest = pieces_; rest > 0; rest >>= 1, ++level)
-            if (rest & 1) merge(level);
-    }
+    void end() noexcept { before_.end(now, merge()); }
 
     batch<T> now[Width];  ///< after `end`: the results
 
@@ -213,23 +215,21 @@ private:
     void restart() noexcept {
         for (auto& one : now) one = f_.template start<batch<T>>();
     }
-    void merge(std::size_t level) noexcept {
-        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) {
-            now[w] = f_.template merge<batch<T>>(levels_[level][w], now[w]);
-        });
+    auto merge() const noexcept {
+        return [&f = f_](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
+            return f.template merge<batch<T>>(a, b);
+        };
     }
     [[gnu::noinline]] void end_piece() noexcept {
         steps_ = 0;
-        std::size_t level = 0;
-        for (extent rest = pieces_++; rest & 1; rest >>= 1, ++level) merge(level);
-        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) { levels_[level][w] = now[w]; });
+        before_.add(now, merge());
         restart();
     }
 
     const F& f_;
     const batch<T> (&pivot_)[Width];
-    extent steps_ = 0, pieces_ = 0;  ///< of the piece in `now`; before it
-    batch<T> levels_[48][Width];  ///< level i: the result of 2^i pieces, where bit i of pieces_ is set
+    extent steps_ = 0;  ///< of the piece in `now`
+    merged_pieces<Width, T> before_;
 };
 
 /// Elements that are reduced in one step along a row.

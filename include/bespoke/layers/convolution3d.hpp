@@ -238,6 +238,9 @@ private:
             return shape_fault("a stride of ", a.stride, " is too much for an input of the shape ", x);
         if (is_deconvolution && output_size.rank() == 3) {
             const extent most = uncropped(x, a) + a.stride - 1 - a.start;
+            if (most < 1)
+                return shape_fault("nothing is left of the output", a.name, " of ", uncropped(x, a),
+                                   " after cropping ", a.start);
             if (output_size[a.number] < 1 || output_size[a.number] > most)
                 return value_fault("an output", a.name, " from 1 to ", most, " wanted, outputShape is ", output_size);
         } else if (windows(x, a).outputs < 1) {

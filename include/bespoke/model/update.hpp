@@ -100,9 +100,14 @@ void take(const char* name, const std::optional<Parameter>& parameter, const std
     to = static_cast<Value>(parameter->default_value);
     if (!chosen) return;
     const auto value = static_cast<decltype(parameter->default_value)>(*chosen);
-    if (!parameter->allows(value))
-        throw error(errc::bad_argument, std::string("update: ") + name + ": " + parameter->allowed() + " wanted, " +
-                                            json(*chosen).dump() + " came");
+    if (parameter->allows(value)) return;
+    std::string came;
+    if constexpr (std::is_floating_point_v<Value>)
+        came = shown(*chosen);
+    else
+        came = std::to_string(*chosen);
+    throw error(errc::bad_argument,
+                std::string("update: ") + name + ": " + parameter->allowed() + " wanted, " + came + " came");
 }
 
 /// The optimizer and the settings that the model wants, or the caller where the model allows it.
@@ -134,28 +139,29 @@ inline any_optimizer<float> optimizer_of(const network_update_parameters& update
 /// The numbers of one example for a target of `size` elements.
 inline void read_target(const model_settings& settings, const std::string& name, const feature_value& value,
                         std::size_t size, const std::string& place, std::vector<float>& to) {
-    const bool is_label = name == settings.description.predicted_feature_name;
-    const auto class_of = [&](const auto& labels, const auto& label, const std::string& text) {
-        const auto found = std::ranges::find(labels, label);
-        if (found == labels.end())
-            throw error(errc::bad_value, place + ": a class label of the model wanted, " + text + " came");
-        to.push_back(static_cast<float>(found - labels.begin()));
+    const bool is_label = settings.type == model_type::neural_network_classifier &&
+                          name == settings.description.predicted_feature_name;
+    const auto* names = std::get_if<string_sequence>(&settings.class_labels);
+    const auto* numbers = std::get_if<int64_sequence>(&settings.class_labels);
+    const auto class_of = [&](const auto* labels, const auto& is_it, const std::string& text) {
+        if (labels != nullptr) {
+            const auto found = std::ranges::find_if(*labels, is_it);
+            if (found != labels->end()) return to.push_back(static_cast<float>(found - labels->begin()));
+        }
+        throw error(errc::bad_value, place + ": a class label of the model wanted, " + text + " came");
     };
     if (const auto* text = std::get_if<std::string>(&value)) {
-        const auto* labels = std::get_if<string_sequence>(&settings.class_labels);
-        if (!is_label || labels == nullptr)
-            throw error(errc::bad_value, place + ": a number wanted, " + in_quotes(*text) + " came");
-        return class_of(*labels, *text, in_quotes(*text));
+        if (!is_label) throw error(errc::bad_value, place + ": a number wanted, " + in_quotes(*text) + " came");
+        return class_of(names, [&](const std::string& label) { return label == *text; }, in_quotes(*text));
     }
     if (const auto* number = std::get_if<std::int64_t>(&value)) {
-        const auto* labels = std::get_if<int64_sequence>(&settings.class_labels);
-        if (is_label && labels != nullptr) return class_of(*labels, *number, std::to_string(*number));
-        to.push_back(static_cast<float>(*number));
-        return;
+        if (!is_label) return to.push_back(static_cast<float>(*number));
+        return class_of(numbers, [&](std::int64_t label) { return label == *number; }, std::to_string(*number));
     }
     if (const auto* number = std::get_if<double>(&value)) {
-        to.push_back(static_cast<float>(*number));
-        return;
+        if (!is_label) return to.push_back(static_cast<float>(*number));
+        return class_of(numbers, [&](std::int64_t label) { return static_cast<double>(label) == *number; },
+                        shown(*number));
     }
     const auto* array = std::get_if<multi_array>(&value);
     if (array == nullptr || static_cast<std::size_t>(array->shape().size()) != size)
@@ -243,7 +249,9 @@ learner<float> make_learner(model& m, const std::vector<features>& examples, con
             const shape& x = plan.blobs[plan.find_blob(losses[l].input())].dimensions;
             const auto size = static_cast<std::size_t>(losses[l].target_size(x));
             const std::string target_place = place + ": target " + in_quotes(name);
-            detail::read_target(settings, name, examples[e].at(name), size, target_place, targets[l]);
+            const feature_value* target = examples[e].find(name);
+            if (target == nullptr) throw error(errc::bad_value, target_place + ": a value wanted, but none is given");
+            detail::read_target(settings, name, *target, size, target_place, targets[l]);
             if (targets[l].size() != (e + 1) * size)
                 throw error(errc::bad_value, target_place + ": " + std::to_string(size) + " numbers wanted, 1 came");
         }
