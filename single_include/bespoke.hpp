@@ -4862,6 +4862,112 @@ constexpr std::size_t axis_among(extent axis, std::size_t rank) {
 
 
 
+#include <algorithm>
+
+namespace bespoke::kernels {
+
+// Long sums in pieces: the results of the pieces are merged in pairs, the pairs in pairs and so on, so that the error
+// grows with the logarithm of their number (Higham, SIAM J. Sci. Comput. 14, 1993). A sum of one piece is one chain.
+
+namespace detail {
+
+/// Steps of a chain that make a piece of a sum.
+inline constexpr extent sum_piece = 128;
+
+/// The merged results of the pieces so far, in Width registers.
+template <std::size_t Width, class T>
+class merged_pieces {
+public:
+    /// Takes the result of the next piece.
+    template <class Merge>
+    void add(batch<T> (&piece)[Width], const Merge& merge) noexcept {
+        std::size_t level = 0;
+        for (extent rest = count_++; rest & 1; rest >>= 1, ++level) join(level, piece, merge);
+        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) { levels_[level][w] = piece[w]; });
+    }
+    /// Merges all of them with the result of the last piece.
+    template <class Merge>
+    void end(batch<T> (&last)[Width], const Merge& merge) const noexcept {
+        std::size_t level = 0;
+        for (extent rest = count_; rest > 0; rest >>= 1, ++level)
+            if (rest & 1) join(level, last, merge);
+    }
+
+private:
+    template <class Merge>
+    void join(std::size_t level, batch<T> (&piece)[Width], const Merge& merge) const noexcept {
+        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) {
+            piece[w] = merge(levels_[level][w], piece[w]);
+        });
+    }
+
+    extent count_ = 0;
+    batch<T> levels_[48][Width];  ///< level i: the result of 2^i pieces, where bit i of count_ is set
+};
+
+/// Width sums in pieces.
+template <std::size_t Width, class T>
+class sums_in_pieces {
+public:
+    sums_in_pieces() { restart(); }
+    /// Calls body(sum, first, last), which adds the steps [first, last) to the Width registers `sum`, for parts of
+    /// [0, steps).
+    template <class Body>
+    [[gnu::always_inline]] void take(extent steps, const Body& body) noexcept {
+        for (extent i = 0; i < steps;) {
+            if (steps_ == sum_piece) end_piece();
+            const extent first = i;
+            i += std::min(steps - i, sum_piece - steps_);
+            steps_ += i - first;
+            add([&](auto& sum) __attribute__((always_inline)) { body(sum, first, i); });
+        }
+    }
+    /// Calls body(sum, first, count), which adds `count` elements to the lanes of `sum`, for parts of a row of n. Of a
+    /// row that is one piece `count` is n itself.
+    template <class N, class Body>
+    [[gnu::always_inline]] void take_row(N n, const Body& body) noexcept {
+        const extent size = n;
+        if (steps_ == 0 && size <= sum_piece * lanes<T>)
+            return add([&](auto& sum) __attribute__((always_inline)) { body(sum, extent{0}, n); });
+        take((size + lanes<T> - 1) / lanes<T>,
+             [&](auto& sum, extent first, extent last) __attribute__((always_inline)) {
+                 body(sum, first * lanes<T>, std::min(last * lanes<T>, size) - first * lanes<T>);
+             });
+    }
+    /// The sums; nothing is taken behind it.
+    batch<T> (&end() noexcept)[Width] {
+        before_.end(now_, added);
+        return now_;
+    }
+
+private:
+    static batch<T> added(const batch<T>& a, const batch<T>& b) noexcept { return a + b; }
+    /// A copy: in the place that `end_piece` knows, the compiler would store each step.
+    template <class Body>
+    [[gnu::always_inline]] void add(const Body& body) noexcept {
+        batch<T> sum[Width];
+        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) { sum[w] = now_[w]; });
+        body(sum);
+        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) { now_[w] = sum[w]; });
+    }
+    [[gnu::always_inline]] void restart() noexcept {
+        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) { now_[w] = batch<T>(T(0)); });
+    }
+    [[gnu::noinline]] void end_piece() noexcept {
+        before_.add(now_, added);
+        restart();
+        steps_ = 0;
+    }
+
+    batch<T> now_[Width];
+    extent steps_ = 0;  ///< in `now_`
+    merged_pieces<Width, T> before_;
+};
+
+}  // namespace detail
+}  // namespace bespoke::kernels
+
+
 #include <limits>
 
 /// What elements that meet become, for `reduce` (reduction.hpp). A reducer is a value with
@@ -5476,22 +5582,28 @@ void accumulate_strided(const strided_walk& w, const T* from, T* to, thread_pool
 
 namespace bespoke::kernels {
 
-/// The sum of x[0, n): `lanes` chains, element i in lane i mod lanes, then the lanes as in `sum_lanes`.
+/// The sum of x[0, n): `lanes` chains, element i in lane i mod lanes, in pieces; then the lanes as in `sum_lanes`.
 template <class T>
 T sum(extent n, const T* x) noexcept {
-    batch<T> total(T(0));
-    for_each_batch<T>(n, [&](extent i, auto in, auto) __attribute__((always_inline)) { total = total + in(x + i); });
-    return sum_lanes<T>(total);
+    detail::sums_in_pieces<1, T> total;
+    total.take_row(n, [&](auto& sum, extent first, extent count) __attribute__((always_inline)) {
+        for_each_batch<T>(count, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+            sum[0] = sum[0] + in(x + first + i);
+        });
+    });
+    return sum_lanes<T>(total.end()[0]);
 }
 
 /// The sum of x[i] * y[i], i in [0, n): chains of fma in the order of `sum`.
 template <class T>
 T dot(extent n, const T* x, const T* y) noexcept {
-    batch<T> total(T(0));
-    for_each_batch<T>(
-        n, [&](extent i, auto in, auto)
-               __attribute__((always_inline)) { total = kernels::fma<T>(in(x + i), in(y + i), total); });
-    return sum_lanes<T>(total);
+    detail::sums_in_pieces<1, T> total;
+    total.take_row(n, [&](auto& sum, extent first, extent count) __attribute__((always_inline)) {
+        for_each_batch<T>(count, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+            sum[0] = kernels::fma<T>(in(x + first + i), in(y + first + i), sum[0]);
+        });
+    });
+    return sum_lanes<T>(total.end()[0]);
 }
 
 /// The largest of x[0, n), NaN where there is one; -infinity of nothing.
@@ -5611,9 +5723,8 @@ private:
 
 // Order of arithmetic: the elements that meet are taken in their row-major order, each run along x in 4 x lanes
 // chains where they are neighbours in x (element i of a run in chain i mod chains), else in one chain. Each chain is
-// cut into pieces of `cascade_piece` steps; the results of the pieces are merged in pairs, the pairs in pairs and so
-// on, so that the error of a sum grows with the logarithm of its length (Higham, SIAM J. Sci. Comput. 14, 1993). Then
-// the chains are merged, in pairs. It depends on the shape and the axes alone.
+// cut into pieces of `cascade_piece` steps, which are merged as pieces.hpp has it; then the chains are merged, in
+// pairs. It depends on the shape and the axes alone.
 
 namespace detail {
 
@@ -5666,11 +5777,7 @@ public:
         combine_rest<Width>(f_, n, x, pivot_, now);
         ++steps_;
     }
-    void end() noexcept {
-        std::size_t level = 0;
-        for (extent rest = pieces_; rest > 0; rest >>= 1, ++level)
-            if (rest & 1) merge(level);
-    }
+    void end() noexcept { before_.end(now, merge()); }
 
     batch<T> now[Width];  ///< after `end`: the results
 
@@ -5678,23 +5785,21 @@ private:
     void restart() noexcept {
         for (auto& one : now) one = f_.template start<batch<T>>();
     }
-    void merge(std::size_t level) noexcept {
-        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) {
-            now[w] = f_.template merge<batch<T>>(levels_[level][w], now[w]);
-        });
+    auto merge() const noexcept {
+        return [&f = f_](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
+            return f.template merge<batch<T>>(a, b);
+        };
     }
     [[gnu::noinline]] void end_piece() noexcept {
         steps_ = 0;
-        std::size_t level = 0;
-        for (extent rest = pieces_++; rest & 1; rest >>= 1, ++level) merge(level);
-        unroll<Width>([&](std::size_t w) __attribute__((always_inline)) { levels_[level][w] = now[w]; });
+        before_.add(now, merge());
         restart();
     }
 
     const F& f_;
     const batch<T> (&pivot_)[Width];
-    extent steps_ = 0, pieces_ = 0;  ///< of the piece in `now`; before it
-    batch<T> levels_[48][Width];  ///< level i: the result of 2^i pieces, where bit i of pieces_ is set
+    extent steps_ = 0;  ///< of the piece in `now`
+    merged_pieces<Width, T> before_;
 };
 
 /// Elements that are reduced in one step along a row.
@@ -8380,7 +8485,7 @@ namespace bespoke::kernels {
 // Normalization over the channels of x [outer, channels, inner] and over the rows of x [outer, n].
 // Order of the sums over one channel: `lanes` chains (where inner > 1, element i of a run in lane i mod lanes, outer
 // ascending), then the lanes as in `sum_lanes`; where inner = 1 one chain, outer ascending. In one row:
-// `lanes` chains.
+// `lanes` chains. All of them in pieces, see pieces.hpp.
 
 namespace detail {
 
@@ -8399,45 +8504,40 @@ template <std::size_t Count, class T, class Term, class Put>
         for_each_batch<T>(
             last - first, [&](extent j, auto in, auto out) __attribute__((always_inline)) {
                 const extent c = first + j;
-                batch<T> sum[Count];
-                for (auto& s : sum) s = batch<T>(T(0));
-                for (extent o = 0; o < outer; ++o)
-                    term(
-                        sum, o * channels + c,
-                        in, [&](const T* p) __attribute__((always_inline)) { return in(p + c); });
+                sums_in_pieces<Count, T> sums;
+                sums.take(outer, [&](auto& sum, extent o, extent end) __attribute__((always_inline)) {
+                    for (; o < end; ++o)
+                        term(sum, o * channels + c, in,
+                             [&](const T* p) __attribute__((always_inline)) { return in(p + c); });
+                });
                 put(
-                    sum, [&](const T* p) __attribute__((always_inline)) { return in(p + c); },
+                    sums.end(), [&](const T* p) __attribute__((always_inline)) { return in(p + c); },
                     [&](T * p, const batch<T>& v) __attribute__((always_inline)) { out(p + c, v); });
             });
         return;
     }
     for (extent c = first; c < last; ++c) {
         const auto of_channel = [&](const T* p) __attribute__((always_inline)) { return batch<T>(p[c]); };
-        batch<T> sum[Count];
-        for (auto& s : sum) s = batch<T>(T(0));
+        sums_in_pieces<Count, T> sums;
         for (extent o = 0; o < outer; ++o) {
-            const extent start = (o * channels + c) * inner;
-            extent i = 0;
-            for (; i + lanes<T> <= inner; i += lanes<T>)
-                term(
-                    sum, start + i,
-                    [](const T* p) __attribute__((always_inline)) { return kernels::load(p); }, of_channel);
-            if (const extent rest = inner - i; rest > 0) {
+            const extent start = (o * channels + c) * inner, steps = inner / lanes<T>, rest = inner % lanes<T>;
+            sums.take(steps, [&](auto& sum, extent i, extent end) __attribute__((always_inline)) {
+                for (; i < end; ++i)
+                    term(sum, start + i * lanes<T>,
+                         [](const T* p) __attribute__((always_inline)) { return kernels::load(p); }, of_channel);
+            });
+            if (rest == 0) continue;
+            sums.take(1, [&](auto& sum, extent, extent) __attribute__((always_inline)) {
                 // A term of zeros may not be zero (x - mean), so the lanes beyond the run keep their sums.
                 batch<T> kept[Count];
                 std::copy(sum, sum + Count, kept);
-                term(
-                    sum, start + i,
-                    [rest](const T* p) __attribute__((always_inline)) { return load_partial(p, rest); },
-                    of_channel);
-                for (std::size_t s = 0; s < Count; ++s) {
-                    alignas(64) T merged[lanes<T>];
-                    kept[s].store_aligned(merged);
-                    store_partial<T>(merged, sum[s], rest);
-                    sum[s] = batch<T>::load_aligned(merged);
-                }
-            }
+                term(sum, start + steps * lanes<T>,
+                     [rest](const T* p) __attribute__((always_inline)) { return load_partial(p, rest); }, of_channel);
+                for (std::size_t s = 0; s < Count; ++s)
+                    sum[s] = simd::select(first_lanes<T>(rest), sum[s], kept[s]);
+            });
         }
+        auto& sum = sums.end();
         for (auto& s : sum) s = batch<T>(sum_lanes<T>(s));
         put(
             sum, of_channel, [&](T * p, const batch<T>& v) __attribute__((always_inline)) {
@@ -8586,8 +8686,7 @@ namespace detail {
 template <std::size_t Rows, class T, class N>
 [[gnu::always_inline]] inline void row_moments(N size, const T* x, T epsilon, T (&mean)[Rows],
                                                T (&inverse)[Rows]) noexcept {
-    const extent n = size, whole = n / lanes<T> * lanes<T>, rest = n - whole;
-    const batch<T> count(static_cast<T>(n));
+    const extent n = size;
     const auto row = [=](std::size_t r) __attribute__((always_inline)) { return x + static_cast<extent>(r) * n; };
     const auto added = [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) { return a + b; };
     const auto put = [](const batch<T>& v, T(&to)[Rows]) __attribute__((always_inline)) {
@@ -8595,27 +8694,32 @@ template <std::size_t Rows, class T, class N>
         v.store_aligned(copy);
         std::copy_n(copy, Rows, to);
     };
-    batch<T> sum[Rows];
-    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) { sum[r] = batch<T>(T(0)); });
-    for_each_batch<T>(
-        size, [&](extent i, auto in, auto) __attribute__((always_inline)) {
-            unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) { sum[r] = sum[r] + in(row(r) + i); });
+    sums_in_pieces<Rows, T> sums, squares;
+    sums.take_row(size, [&](auto& sum, extent first, auto count) __attribute__((always_inline)) {
+        for_each_batch<T>(count, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+            unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
+                sum[r] = sum[r] + in(row(r) + first + i);
+            });
         });
-    put(fold_rows<T>(sum, added) / count, mean);
-    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) { sum[r] = batch<T>(T(0)); });
-    for (extent i = 0; i < whole; i += lanes<T>)
-        unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
-            const batch<T> d = load(row(r) + i) - batch<T>(mean[r]);
-            sum[r] = kernels::fma<T>(d, d, sum[r]);
-        });
-    if (rest > 0)
-        unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
-            alignas(64) T copy[lanes<T>];
-            (load_partial(row(r) + whole, rest) - batch<T>(mean[r])).store_aligned(copy);
-            const batch<T> d = load_partial(copy, rest);
-            sum[r] = kernels::fma<T>(d, d, sum[r]);
-        });
-    put(batch<T>(T(1)) / simd::sqrt(fold_rows<T>(sum, added) / count + batch<T>(epsilon)), inverse);
+    });
+    put(fold_rows<T>(sums.end(), added) / batch<T>(static_cast<T>(n)), mean);
+    squares.take_row(size, [&](auto& sum, extent first, auto count) __attribute__((always_inline)) {
+        const extent part = count, whole = part / lanes<T> * lanes<T>, rest = part - whole;
+        for (extent i = 0; i < whole; i += lanes<T>)
+            unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
+                const batch<T> d = load(row(r) + first + i) - batch<T>(mean[r]);
+                sum[r] = kernels::fma<T>(d, d, sum[r]);
+            });
+        if (rest > 0)
+            unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
+                alignas(64) T copy[lanes<T>];
+                (load_partial(row(r) + first + whole, rest) - batch<T>(mean[r])).store_aligned(copy);
+                const batch<T> d = load_partial(copy, rest);
+                sum[r] = kernels::fma<T>(d, d, sum[r]);
+            });
+    });
+    const batch<T> variance = fold_rows<T>(squares.end(), added) / batch<T>(static_cast<T>(n));
+    put(batch<T>(T(1)) / simd::sqrt(variance + batch<T>(epsilon)), inverse);
 }
 
 /// `Rows` rows of `layer_normalization`.
@@ -8671,13 +8775,16 @@ void layer_normalization_backward(extent outer, N n, const T* x, const T* gamma,
             moments[2 * row + 1] = inverse[0];
             if (!dx) continue;
             const batch<T> centre(mean[0]), factor(inverse[0]);
-            batch<T> of_gradients(T(0)), of_products(T(0));
-            for_each_batch<T>(
-                n, [&](extent i, auto in, auto) __attribute__((always_inline)) {
+            detail::sums_in_pieces<2, T> sums;
+            sums.take_row(n, [&](auto& sum, extent begin, auto count) __attribute__((always_inline)) {
+                for_each_batch<T>(count, [&](extent k, auto in, auto) __attribute__((always_inline)) {
+                    const extent i = begin + k;
                     const batch<T> d = in(g + i), weight = gamma ? in(gamma + i) : batch<T>(T(1));
-                    of_products = kernels::fma<T>(d * weight, in(from + i) - centre, of_products);
-                    of_gradients = kernels::fma<T>(d, weight, of_gradients);
+                    sum[1] = kernels::fma<T>(d * weight, in(from + i) - centre, sum[1]);
+                    sum[0] = kernels::fma<T>(d, weight, sum[0]);
                 });
+            });
+            const auto& [of_gradients, of_products] = sums.end();
             const T share = T(1) / static_cast<T>(size);
             const batch<T> gradient(sum_lanes<T>(of_gradients) * share);
             const batch<T> product(sum_lanes<T>(of_products) * share * inverse[0] * inverse[0]);
@@ -13490,6 +13597,9 @@ private:
             return shape_fault("a stride of ", a.stride, " is too much for an input of the shape ", x);
         if (is_deconvolution && output_size.rank() == 3) {
             const extent most = uncropped(x, a) + a.stride - 1 - a.start;
+            if (most < 1)
+                return shape_fault("nothing is left of the output", a.name, " of ", uncropped(x, a),
+                                   " after cropping ", a.start);
             if (output_size[a.number] < 1 || output_size[a.number] > most)
                 return value_fault("an output", a.name, " from 1 to ", most, " wanted, outputShape is ", output_size);
         } else if (windows(x, a).outputs < 1) {
@@ -18782,6 +18892,7 @@ struct parametric_softplus {
 
 
 #include <algorithm>
+#include <limits>
 
 namespace bespoke::kernels {
 
@@ -18812,7 +18923,7 @@ struct pooling_geometry {
 //   l2       square root of the sum of squares (not of their mean); backward where y = 0: nothing
 // A window wholly outside gives -infinity (max) or 0, and takes no gradient.
 // Sums run over the window in row-major order, except where one window covers the image (global pooling):
-// then in `lanes` chains, element i in lane i mod lanes, and the lanes as in `sum_lanes`.
+// then in `lanes` chains, element i in lane i mod lanes, in pieces (pieces.hpp), and the lanes as in `sum_lanes`.
 
 namespace detail {
 
@@ -18843,15 +18954,6 @@ constexpr T pooling_divisor(const pooling_geometry& g, const window& w) {
     return static_cast<T>(g.exclude_padding ? inside : g.kernel());
 }
 
-}  // namespace detail
-}  // namespace bespoke::kernels
-
-#include <limits>
-
-namespace bespoke::kernels {
-
-namespace detail {
-
 /// One step of the running result: `v` joins `sum`.
 template <class V>
 [[gnu::always_inline]] inline V pooling_step(pooling_kind kind, const V& sum, const V& v) noexcept {
@@ -18872,6 +18974,13 @@ constexpr T pooling_start(pooling_kind kind) {
     return kind == pooling_kind::max ? -std::numeric_limits<T>::infinity() : T(0);
 }
 
+}  // namespace detail
+}  // namespace bespoke::kernels
+
+namespace bespoke::kernels {
+
+namespace detail {
+
 template <class T>
 [[gnu::noinline]] T pool_window(pooling_kind kind, const pooling_geometry& g, const window& w,
                                 const T* x) noexcept {
@@ -18887,22 +18996,28 @@ template <class T>
 template <pooling_kind Kind, std::size_t Count, class T>
 [[gnu::noinline]] void pool_images(const pooling_geometry& g, const T* x, T* y) noexcept {
     const extent n = g.size(), rest = n % lanes<T>;
+    const auto merge = [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
+        return Kind == pooling_kind::max ? kernels::running_max<T>(a, b) : a + b;
+    };
     batch<T> total[Count];
-    for (auto& one : total) one = batch<T>(pooling_start<T>(Kind));
-    for (extent i = 0; i < n - rest; i += lanes<T>)
-        unroll<Count>([&](std::size_t c) __attribute__((always_inline)) {
-            total[c] = pooling_step<batch<T>>(Kind, total[c], load(x + static_cast<extent>(c) * n + i));
-        });
+    merged_pieces<Count, T> before;
+    extent i = 0;
+    do {
+        if (i > 0) before.add(total, merge);
+        for (auto& one : total) one = batch<T>(pooling_start<T>(Kind));
+        for (const extent end = std::min(n - rest, i + sum_piece * lanes<T>); i < end; i += lanes<T>)
+            unroll<Count>([&](std::size_t c) __attribute__((always_inline)) {
+                total[c] = pooling_step<batch<T>>(Kind, total[c], load(x + static_cast<extent>(c) * n + i));
+            });
+    } while (i < n - rest);
+    before.end(total, merge);
     const T divisor = pooling_divisor<T>(g, window_at(g, 0, 0, 0));
     unroll<Count>([&](std::size_t c) __attribute__((always_inline)) {
         if (rest > 0) {
             const batch<T> last = load_partial(x + static_cast<extent>(c + 1) * n - rest, rest);
             total[c] = select<T>(first_lanes<T>(rest), pooling_step<batch<T>>(Kind, total[c], last), total[c]);
         }
-        const T one = fold_lanes<T>(total[c], [](const batch<T>& a, const batch<T>& b) __attribute__((always_inline)) {
-            return Kind == pooling_kind::max ? kernels::running_max<T>(a, b) : a + b;
-        });
-        y[c] = pooling_end(Kind, one, divisor);
+        y[c] = pooling_end(Kind, fold_lanes<T>(total[c], merge), divisor);
     });
 }
 template <std::size_t Count, class T>
@@ -36028,9 +36143,14 @@ void take(const char* name, const std::optional<Parameter>& parameter, const std
     to = static_cast<Value>(parameter->default_value);
     if (!chosen) return;
     const auto value = static_cast<decltype(parameter->default_value)>(*chosen);
-    if (!parameter->allows(value))
-        throw error(errc::bad_argument, std::string("update: ") + name + ": " + parameter->allowed() + " wanted, " +
-                                            json(*chosen).dump() + " came");
+    if (parameter->allows(value)) return;
+    std::string came;
+    if constexpr (std::is_floating_point_v<Value>)
+        came = shown(*chosen);
+    else
+        came = std::to_string(*chosen);
+    throw error(errc::bad_argument,
+                std::string("update: ") + name + ": " + parameter->allowed() + " wanted, " + came + " came");
 }
 
 /// The optimizer and the settings that the model wants, or the caller where the model allows it.
@@ -36062,28 +36182,29 @@ inline any_optimizer<float> optimizer_of(const network_update_parameters& update
 /// The numbers of one example for a target of `size` elements.
 inline void read_target(const model_settings& settings, const std::string& name, const feature_value& value,
                         std::size_t size, const std::string& place, std::vector<float>& to) {
-    const bool is_label = name == settings.description.predicted_feature_name;
-    const auto class_of = [&](const auto& labels, const auto& label, const std::string& text) {
-        const auto found = std::ranges::find(labels, label);
-        if (found == labels.end())
-            throw error(errc::bad_value, place + ": a class label of the model wanted, " + text + " came");
-        to.push_back(static_cast<float>(found - labels.begin()));
+    const bool is_label = settings.type == model_type::neural_network_classifier &&
+                          name == settings.description.predicted_feature_name;
+    const auto* names = std::get_if<string_sequence>(&settings.class_labels);
+    const auto* numbers = std::get_if<int64_sequence>(&settings.class_labels);
+    const auto class_of = [&](const auto* labels, const auto& is_it, const std::string& text) {
+        if (labels != nullptr) {
+            const auto found = std::ranges::find_if(*labels, is_it);
+            if (found != labels->end()) return to.push_back(static_cast<float>(found - labels->begin()));
+        }
+        throw error(errc::bad_value, place + ": a class label of the model wanted, " + text + " came");
     };
     if (const auto* text = std::get_if<std::string>(&value)) {
-        const auto* labels = std::get_if<string_sequence>(&settings.class_labels);
-        if (!is_label || labels == nullptr)
-            throw error(errc::bad_value, place + ": a number wanted, " + in_quotes(*text) + " came");
-        return class_of(*labels, *text, in_quotes(*text));
+        if (!is_label) throw error(errc::bad_value, place + ": a number wanted, " + in_quotes(*text) + " came");
+        return class_of(names, [&](const std::string& label) { return label == *text; }, in_quotes(*text));
     }
     if (const auto* number = std::get_if<std::int64_t>(&value)) {
-        const auto* labels = std::get_if<int64_sequence>(&settings.class_labels);
-        if (is_label && labels != nullptr) return class_of(*labels, *number, std::to_string(*number));
-        to.push_back(static_cast<float>(*number));
-        return;
+        if (!is_label) return to.push_back(static_cast<float>(*number));
+        return class_of(numbers, [&](std::int64_t label) { return label == *number; }, std::to_string(*number));
     }
     if (const auto* number = std::get_if<double>(&value)) {
-        to.push_back(static_cast<float>(*number));
-        return;
+        if (!is_label) return to.push_back(static_cast<float>(*number));
+        return class_of(numbers, [&](std::int64_t label) { return static_cast<double>(label) == *number; },
+                        shown(*number));
     }
     const auto* array = std::get_if<multi_array>(&value);
     if (array == nullptr || static_cast<std::size_t>(array->shape().size()) != size)
@@ -36171,7 +36292,9 @@ learner<float> make_learner(model& m, const std::vector<features>& examples, con
             const shape& x = plan.blobs[plan.find_blob(losses[l].input())].dimensions;
             const auto size = static_cast<std::size_t>(losses[l].target_size(x));
             const std::string target_place = place + ": target " + in_quotes(name);
-            detail::read_target(settings, name, examples[e].at(name), size, target_place, targets[l]);
+            const feature_value* target = examples[e].find(name);
+            if (target == nullptr) throw error(errc::bad_value, target_place + ": a value wanted, but none is given");
+            detail::read_target(settings, name, *target, size, target_place, targets[l]);
             if (targets[l].size() != (e + 1) * size)
                 throw error(errc::bad_value, target_place + ": " + std::to_string(size) + " numbers wanted, 1 came");
         }
