@@ -45,6 +45,7 @@
 #include "training/instances.hpp"
 #include "training/update_task.hpp"
 
+#include "model/checkpoint.hpp"
 #include "model/model.hpp"
 #include "model/network_files.hpp"
 #include "model/update.hpp"
