@@ -7,8 +7,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <cstdio>
 #include <cstring>
-#include <functional>
+#include <fstream>
 
 using namespace bespoke;
 using check::failure;
@@ -66,6 +68,29 @@ struct fresh {
     trainer_type training{net, {mean_squared_error{}}, optimizer()};
 };
 
+/// The number of a checkpoint that holds these.
+std::string id_by_hand(const std::vector<tensor_entry>& sorted, const std::string& text) {
+    std::uint64_t hash = 0xcbf29ce484222325;
+    const auto add = [&](std::string bytes) {
+        bytes.resize((bytes.size() + 7) / 8 * 8, '\0');
+        for (std::size_t i = 0; i < bytes.size(); i += 8) {
+            std::uint64_t word;
+            std::memcpy(&word, bytes.data() + i, 8);
+            hash = (hash ^ word) * 0x100000001b3;
+            hash ^= hash >> 32;
+        }
+    };
+    for (const auto& t : sorted) {
+        add(t.name);
+        add({reinterpret_cast<const char*>(t.bytes.data()), t.bytes.size()});
+    }
+    add("checkpoint");
+    add(text);
+    char digits[17];
+    std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(hash));
+    return digits;
+}
+
 }  // namespace checkpoint_files_test
 }  // namespace
 
@@ -116,7 +141,8 @@ TEST_CASE("a checkpoint with any byte changed, or cut anywhere, is an error or t
     const auto before = state_of();
     std::size_t refused = 0, taken = 0;
     const auto put = [&](const std::vector<std::byte>& changed) {
-        write_file_atomically(file.path, changed);
+        std::ofstream(file.path, std::ios::binary)
+            .write(reinterpret_cast<const char*>(changed.data()), static_cast<std::streamsize>(changed.size()));
         try {
             const auto notes = to.training.load_checkpoint(file.path);
             ++taken;
@@ -156,8 +182,7 @@ TEST_CASE("each field of a checkpoint is checked, also by who wrote it with its 
     const auto said = [&](std::vector<tensor_entry> tensors, const std::string& text) {
         std::ranges::sort(tensors, {}, &tensor_entry::name);
         write_file_atomically(
-            file.path, to_safetensors(tensors, {{"checkpoint", text},
-                                                {"checkpointId", detail::checkpoint_id(tensors, text)}}));
+            file.path, to_safetensors(tensors, {{"checkpoint", text}, {"checkpointId", id_by_hand(tensors, text)}}));
         const failure f([&] { to.training.load_checkpoint(file.path); });
         CHECK(to.training.steps() == 0);
         const std::string begin = file.path.string() + ": ";
