@@ -109,7 +109,8 @@ TEST_CASE("a checkpoint is a safetensors file with a tensor for each parameter")
     const auto weights = from.net.parameter("y", "weights");
     CHECK(to_floats(*read.find("learning.y.weights")) == std::vector<float>(weights.begin(), weights.end()));
     CHECK(read.metadata().at("checkpoint") ==
-          R"({"hyperParameters":{"0.limit":1.0,"1.learning_rate":0.25,"1.momentum":0.5},"moments":1,)"
+          R"({"hyperParameters":{"0.limit":1.0,"1.learning_rate":0.25,"1.momentum":0.5},)"
+          R"("layers":["innerProduct","innerProduct"],"moments":1,)"
           R"("notes":{"epoch":"3"},"optimizer":"clip_by_global_norm, sgd","steps":3,"version":1})");
     CHECK(read.metadata().at("checkpointId").size() == 16);
     // the same state gives the same bytes
@@ -211,6 +212,10 @@ TEST_CASE("each field of a checkpoint is checked, also by who wrote it with its 
     CHECK(with("0.25", "-0.25") == "checkpoint: a learning rate from 0 up wanted");
     CHECK(with("0.25", "\"Infinity\"") == "checkpoint: a learning rate from 0 up wanted");
     CHECK(with("0.25", "1e999").starts_with("checkpoint: /hyperParameters/1.learning_rate: the number is too large"));
+    CHECK(with("[\"innerProduct\",", "[") ==
+          "checkpoint/layers/1: this training has \"innerProduct\", the checkpoint none");
+    CHECK(with("[\"innerProduct\",", "[3,") ==
+          "checkpoint/layers: a list of texts wanted, [3,\"innerProduct\"] came");
     CHECK(with("1.momentum", "1.moment") == "checkpoint/hyperParameters/1.momentum: it is missing");
     CHECK(with("\"1.momentum\"", "\"1.beta1\":0.5,\"1.momentum\"") ==
           "checkpoint/hyperParameters/1.beta1: nothing is called so");

@@ -32,11 +32,17 @@ namespace {
 namespace resumed {
 
 /// A frozen layer first, noise, statistics of the batch, layers that learn.
-constexpr auto described = compose(
-    input{"x", {5}}, inner_product{.output_channels = 6} | named("stem"), bespoke::tanh{} | named("t"),
-    random_normal_like{.seed = 3, .mean = 0, .std_dev = 0.25f} | from("t") | named("noise"),
-    add{} | from("t", "noise") | named("noisy"), inner_product{.output_channels = 8} | named("fc1") | updatable,
-    bespoke::tanh{}, inner_product{.output_channels = 3} | named("fc2") | updatable, softmax_nd{} | named("p"));
+template <class Activation = bespoke::tanh>
+constexpr auto network_of(extent width) {
+    return compose(
+        input{"x", {5}}, inner_product{.output_channels = 6} | named("stem"), bespoke::tanh{} | named("t"),
+        random_normal_like{.seed = 3, .mean = 0, .std_dev = 0.25f} | from("t") | named("noise"),
+        add{} | from("t", "noise") | named("noisy"),
+        inner_product{.output_channels = width} | named("fc1") | updatable, Activation{},
+        inner_product{.output_channels = 3} | named("fc2") | updatable, softmax_nd{} | named("p"));
+}
+constexpr auto described = network_of(8), wider = network_of(9);
+constexpr auto softer = network_of<sigmoid>(8);
 using net_type = network<described>;
 
 constexpr std::size_t count = 22;
@@ -79,7 +85,7 @@ bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
 
 /// One step of a training whose order and learning rate follow from the number of the step.
 template <class Trainer>
-double step(Trainer& t) {
+double next_step(Trainer& t) {
     constexpr std::size_t size = 5, batches = (count + size - 1) / size;
     std::vector<std::size_t> order(count);
     std::iota(order.begin(), order.end(), std::size_t{0});
@@ -107,16 +113,16 @@ void check_resumes(const std::string& name, const any_optimizer<float>& optimize
     trainer t(whole, loss_of(), optimizer, which);
     give(t);
     std::vector<double> losses;
-    for (int i = 0; i < steps; ++i) losses.push_back(step(t));
+    for (int i = 0; i < steps; ++i) losses.push_back(next_step(t));
     for (int stop = 0; stop < steps; stop += stop < 2 ? 1 : 4) {
         {
             net_type net(1);
             trainer before(net, loss_of(), optimizer, which);
             give(before);
-            for (int i = 0; i < stop; ++i) step(before);
+            for (int i = 0; i < stop; ++i) next_step(before);
             before.save_checkpoint(file.path, {{"stop", std::to_string(stop)}});
             const auto written = weights(net);
-            step(before);  // the process lives on for a while
+            next_step(before);  // the process lives on for a while
             CHECK((stop == 0 || !same_bits(written, weights(net))));
         }
         net_type other(2);
@@ -124,7 +130,7 @@ void check_resumes(const std::string& name, const any_optimizer<float>& optimize
         CHECK(after.load_checkpoint(file.path) == std::map<std::string, std::string>{{"stop", std::to_string(stop)}});
         CHECK(after.steps() == static_cast<std::uint64_t>(stop));
         give(after);
-        for (int i = stop; i < steps; ++i) CHECK(step(after) == losses[static_cast<std::size_t>(i)]);
+        for (int i = stop; i < steps; ++i) CHECK(next_step(after) == losses[static_cast<std::size_t>(i)]);
         CHECK(same_bits(weights(other), weights(whole)));
 
         net_type third(3);
@@ -132,7 +138,7 @@ void check_resumes(const std::string& name, const any_optimizer<float>& optimize
         trainer there(loaded.network(), loss_of(), optimizer, which);
         there.load_checkpoint(file.path);
         give(there);
-        for (int i = stop; i < steps; ++i) CHECK(step(there) == losses[static_cast<std::size_t>(i)]);
+        for (int i = stop; i < steps; ++i) CHECK(next_step(there) == losses[static_cast<std::size_t>(i)]);
         CHECK(same_bits(weights(loaded.network()), weights(whole)));
     }
 }
@@ -181,27 +187,27 @@ TEST_CASE("a checkpoint brings the hyper-parameters, also those that change what
     net_type net(1), other(1);
     trainer t(net, loss_of(), sgd{.learning_rate = 0.5, .momentum = 0.75});
     give(t);
-    for (int i = 0; i < 4; ++i) step(t);
+    for (int i = 0; i < 4; ++i) next_step(t);
     t.save_checkpoint(file.path);
     trainer u(other, loss_of(), sgd{});  // keeps nothing
     give(u);
-    step(u);
+    next_step(u);
     u.load_checkpoint(file.path);
     CHECK(*u.chosen_optimizer().parameters()[0].momentum == 0.75);
-    for (int i = 0; i < 4; ++i) CHECK(step(t) == step(u));
+    for (int i = 0; i < 4; ++i) CHECK(next_step(t) == next_step(u));
     CHECK(same_bits(weights(net), weights(other)));
     CHECK(t.steps() == 8);
     // and where the momentum goes, nothing of it comes back
     for (auto* each : {&t, &u}) {
         *each->chosen_optimizer().parameters()[0].momentum = 0;
-        step(*each);
+        next_step(*each);
     }
     t.save_checkpoint(file.path);
     u.load_checkpoint(file.path);
     for (auto* each : {&t, &u}) {
         *each->chosen_optimizer().parameters()[0].momentum = 0.5;
-        step(*each);
-        step(*each);
+        next_step(*each);
+        next_step(*each);
     }
     CHECK(same_bits(weights(net), weights(other)));
 }
@@ -234,10 +240,6 @@ TEST_CASE("a trainer of doubles has checkpoints of its own") {
 
 TEST_CASE("a checkpoint that a trainer does not take changes nothing") {
     using namespace resumed;
-    static constexpr auto wider =
-        compose(input{"x", {5}}, inner_product{.output_channels = 6} | named("stem"), bespoke::tanh{} | named("t"),
-                inner_product{.output_channels = 9} | named("fc1") | updatable, bespoke::tanh{},
-                inner_product{.output_channels = 3} | named("fc2") | updatable, softmax_nd{} | named("p"));
     static constexpr auto shorter =
         compose(input{"x", {5}}, inner_product{.output_channels = 3} | named("fc2") | updatable,
                 softmax_nd{} | named("p"));
@@ -245,7 +247,7 @@ TEST_CASE("a checkpoint that a trainer does not take changes nothing") {
     net_type net(1);
     trainer t(net, loss_of(), adam{});
     give(t);
-    for (int i = 0; i < 3; ++i) step(t);
+    for (int i = 0; i < 3; ++i) next_step(t);
     const auto before = weights(net);
     const auto refused = [&](auto& theirs, errc code, const std::string& sentence) {
         theirs.save_checkpoint(file.path);
@@ -268,10 +270,14 @@ TEST_CASE("a checkpoint that a trainer does not take changes nothing") {
     trainer other_shape(wide, loss_of(), adam{});
     refused(other_shape, errc::shape_mismatch,
             "tensor \"learning.fc1.weights\": the shape [8, 6] wanted, [9, 6] came");
+    network<softer> soft(1);
+    trainer other_layer(soft, loss_of(), adam{});
+    refused(other_layer, errc::bad_value,
+            "checkpoint/layers/5: this training has \"activation.tanh\", the checkpoint \"activation.sigmoid\"");
     network<shorter> shrunk(1);
     trainer other_network(shrunk, loss_of(), adam{});
-    refused(other_network, errc::unknown_name,
-            "tensor \"frozen.stem.weights\": this training wants it, the checkpoint lacks it");
+    refused(other_network, errc::bad_value,
+            "checkpoint/layers/1: this training has \"activation.tanh\", the checkpoint \"softmaxND\"");
     // the frozen layer was drawn from another seed, and the examples are through it
     trainer frozen(same_net, loss_of(), adam{});
     refused(frozen, errc::bad_argument,
@@ -282,17 +288,23 @@ TEST_CASE("a checkpoint that a trainer does not take changes nothing") {
     const failure nowhere([&] { t.save_checkpoint(file.path / "in" / "a_file"); });
     CHECK(nowhere.is(errc::io));
     CHECK(failure([&] { t.save_checkpoint(file.path, {{"a", "\xff"}}); }).text ==
-          file.path.string() + ": a note of the checkpoint is not UTF-8");
+          file.path.string() + ": a text of the checkpoint is not UTF-8");
 
     trainer moved = std::move(t);
     CHECK(failure([&] { t.save_checkpoint(file.path); }).is(errc::bad_argument));
     CHECK(failure([&] { t.load_checkpoint(file.path); }).is(errc::bad_argument));
+    network<shorter> given_away(1);
+    trainer left(given_away, loss_of(), adam{});
+    left.save_checkpoint(file.path);
+    const auto elsewhere = std::move(given_away);
+    CHECK(failure([&] { left.save_checkpoint(file.path); }).text.starts_with("the network was moved from"));
+    CHECK(failure([&] { left.load_checkpoint(file.path); }).text.starts_with("the network was moved from"));
     // what was refused does not show in what comes
     net_type calm(1);
     trainer undisturbed(calm, loss_of(), adam{});
     give(undisturbed);
-    for (int i = 0; i < 3; ++i) step(undisturbed);
-    for (int i = 0; i < 3; ++i) CHECK(step(moved) == step(undisturbed));
+    for (int i = 0; i < 3; ++i) next_step(undisturbed);
+    for (int i = 0; i < 3; ++i) CHECK(next_step(moved) == next_step(undisturbed));
     CHECK(same_bits(weights(net), weights(calm)));
 }
 

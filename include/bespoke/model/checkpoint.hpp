@@ -11,10 +11,13 @@
 #ifdef BESPOKE_IMPLEMENTATION
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <filesystem>
 #include <limits>
 #include <string>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -56,6 +59,12 @@ public:
     }
     const json& value() const { return value_; }
 
+    void read(const std::string& name, std::vector<std::string>& to) {
+        const json& value = member(name);
+        const auto is_text = [](const json& e) { return e.is_string(); };
+        if (!value.is_array() || !std::ranges::all_of(value, is_text)) fail_at(name, "a list of texts wanted");
+        for (const json& e : value) to.push_back(e.get_ref<const std::string&>());
+    }
     void read(const std::string& name, std::string& to) {
         const json& value = member(name);
         if (!value.is_string()) fail_at(name, "a text wanted");
@@ -122,6 +131,15 @@ inline training_state read_facts(const json& document, const std::string& path, 
     if (result.optimizer != like.optimizer)
         throw error(errc::bad_value, path + ": checkpoint/optimizer: this training has " + in_quotes(like.optimizer) +
                                          ", the checkpoint " + in_quotes(result.optimizer));
+    facts.read("layers", result.layers);
+    for (std::size_t i = 0; i < std::max(result.layers.size(), like.layers.size()); ++i) {
+        const auto of = [&](const training_state& s) {
+            return i < s.layers.size() ? in_quotes(s.layers[i]) : std::string("none");
+        };
+        if (of(result) != of(like))
+            throw error(errc::bad_value, path + ": checkpoint/layers/" + std::to_string(i) + ": this training has " +
+                                             of(like) + ", the checkpoint " + of(result));
+    }
     checkpoint_facts numbers = facts.object("hyperParameters");
     for (const auto& wanted : like.hyper_parameters) {
         result.hyper_parameters.push_back(wanted);
@@ -158,6 +176,7 @@ void write_checkpoint(const std::filesystem::path& path, const training_state& s
     facts["steps"] = state.steps;
     facts["moments"] = state.moments;
     facts["optimizer"] = state.optimizer;
+    facts["layers"] = state.layers;
     detail::json &numbers = facts["hyperParameters"] = detail::json::object(),
                  &notes = facts["notes"] = detail::json::object();
     for (const auto& [name, value] : state.hyper_parameters) numbers[name] = detail::json_of(value);
@@ -171,7 +190,7 @@ void write_checkpoint(const std::filesystem::path& path, const training_state& s
     try {
         text = facts.dump();
     } catch (const detail::json::exception&) {
-        throw error(errc::bad_argument, path.string() + ": a note of the checkpoint is not UTF-8");
+        throw error(errc::bad_argument, path.string() + ": a text of the checkpoint is not UTF-8");
     }
     write_file_atomically(path, to_safetensors(tensors, {{"checkpoint", text},
                                                          {"checkpointId", detail::checkpoint_id(tensors, text)}}));

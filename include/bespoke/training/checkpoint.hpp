@@ -3,7 +3,11 @@
 #include "trainer.hpp"
 #include "update_settings.hpp"
 
+#include <algorithm>
+#include <cstdint>
 #include <cstring>
+#include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -67,6 +71,7 @@ struct training_state {
         double value;
     };
     std::size_t element_size;
+    std::vector<std::string> layers{};  ///< their types, as errors say them: "innerProduct"
     std::vector<parameter> parameters{};
     std::string optimizer{};  ///< "clip_by_global_norm, adam, decay_weights"
     std::vector<hyper_parameter> hyper_parameters{};
@@ -78,10 +83,15 @@ struct training_state {
 
 template <class T>
 training_state trainer<T>::state() const {
+    core().parameter_gradients();  // throws where the network was moved from
     const engine<T>& now = core();
     const plan_view& p = plan();
     any_optimizer<T> chosen = optimizer_;
     training_state result{.element_size = sizeof(T)};
+    for (const step_facts& step : p.steps) {
+        const std::string_view place = p[step.place], type = place.substr(std::min(place.rfind('('), place.size()));
+        result.layers.emplace_back(type.ends_with(')') ? type.substr(1, type.size() - 2) : "");  // it was too long
+    }
     result.steps = steps_;
     result.moments = static_cast<std::uint64_t>(chosen.moments());
     const auto list = chosen.parameters();

@@ -37,6 +37,14 @@ public:
     /// for a number of the optimizer that is out of range.
     trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer,
             train which = train::updatable_layers);
+    /// What was meant otherwise.
+    template <class Losses, class Optimizer>
+        requires(!std::convertible_to<const Losses&, std::vector<any_loss<T>>>)
+    trainer(trainable<T> network, const Losses&, const Optimizer& with, train which = train::updatable_layers)
+        : trainer(network, {}, with, which) {
+        static_assert(std::convertible_to<const Losses&, std::vector<any_loss<T>>>,
+                      "losses in braces wanted: trainer(net, {mean_squared_error{}}, adam{})");
+    }
     trainer(trainer&&) noexcept = default;  // of what it holds, one points to another: no copies
     trainer& operator=(trainer&&) noexcept = default;
     ~trainer();
@@ -139,6 +147,11 @@ private:
     kept_examples<T> examples_;
     std::uint64_t steps_ = 0;
 };
+/// Losses that are no list.
+template <class Network, class Losses, class Optimizer>
+    requires(!std::convertible_to<const Losses&, std::vector<any_loss<typename Network::value_type>>>)
+trainer(Network&, const Losses&, const Optimizer&, train = train::updatable_layers)
+    -> trainer<typename Network::value_type>;
 template <class Network>
 trainer(Network&, std::vector<any_loss<typename Network::value_type>>, any_optimizer<typename Network::value_type>,
         train = train::updatable_layers) -> trainer<typename Network::value_type>;

@@ -4,6 +4,7 @@
 #include "optimizers.hpp"
 
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
