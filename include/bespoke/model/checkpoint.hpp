@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../training/checkpoint.hpp"
+#include "../training/task_checkpoints.hpp"
 #include "safetensors.hpp"
 #include "weight_codec.hpp"
 
@@ -259,7 +260,12 @@ std::uint64_t mix_bytes(std::uint64_t before, std::span<const std::byte> bytes) 
     return detail::hash_of(bytes, before ^ bytes.size());
 }
 
-const checkpoint_access checkpoint_files{&write_checkpoint, &read_checkpoint, &is_checkpoint_there, &mix_bytes};
+const checkpoint_access checkpoint_files{&write_checkpoint,
+                                         &read_checkpoint,
+                                         &is_checkpoint_there,
+                                         &mix_bytes,
+                                         {&resume_task<float>, &save_task<float>},
+                                         {&resume_task<double>, &save_task<double>}};
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 }  // namespace bespoke

@@ -15,6 +15,18 @@
 namespace bespoke {
 
 struct training_state;
+struct update_settings;
+struct update_metrics;
+template <class T>
+struct learner;
+
+/// The part of a task that has to do with its checkpoints, see task_checkpoints.hpp.
+template <class T>
+struct task_checkpoints {
+    void (*resume)(learner<T>& task, std::size_t examples, std::span<const std::span<const T>> inputs,
+                   std::span<const std::span<const T>> targets);
+    void (*save)(learner<T>& task, const update_settings& now, const update_metrics& metrics);
+};
 
 /// How checkpoints get into files and out of them, see model/checkpoint.hpp.
 struct checkpoint_access {
@@ -25,6 +37,9 @@ struct checkpoint_access {
     bool (*is_there)(const std::filesystem::path& path);
     /// A number that follows from `before` and all of the bytes.
     std::uint64_t (*mix)(std::uint64_t before, std::span<const std::byte> bytes);
+    // Called from here, who has no checkpoints does not compile them.
+    task_checkpoints<float> floats;
+    task_checkpoints<double> doubles;
 };
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 extern const checkpoint_access checkpoint_files;

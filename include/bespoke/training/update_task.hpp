@@ -43,14 +43,17 @@ struct learner {
 
     /// Goes on from the checkpoint of these examples, where there is one.
     void resume(const checkpoint_file& file, std::size_t examples, std::span<const example_data<T>> in,
-                std::span<const example_data<T>> targets);
+                std::span<const example_data<T>> targets) {
+        checkpoint = file;
+        cursor.begun = settings;
+        if (checkpoint.files != nullptr) checkpoints().resume(*this, examples, in, targets);
+    }
     void save(const update_settings& now, const update_metrics& metrics) {
-        if (checkpoint.files == nullptr) return;
-        training_state state = training->state();
-        cursor.settings = now;
-        cursor.metrics = metrics;
-        state.cursor = cursor;
-        checkpoint.files->write(checkpoint.path, state);
+        if (checkpoint.files != nullptr) checkpoints().save(*this, now, metrics);
+    }
+    const task_checkpoints<T>& checkpoints() const {
+        if constexpr (std::is_same_v<T, float>) return checkpoint.files->floats;
+        else return checkpoint.files->doubles;
     }
 
     /// Checks the examples and takes them over.
@@ -266,51 +269,6 @@ learner<T> make_learner(trainable<T> network, const training_setup<T>& setup, co
     result.resume(options.checkpoint, setup.examples, setup.inputs, setup.targets);
     result.take(setup.examples, setup.inputs, setup.targets);
     return result;
-}
-
-template <class T>
-void learner<T>::resume(const checkpoint_file& file, std::size_t examples, std::span<const example_data<T>> in,
-                        std::span<const example_data<T>> targets) {
-    checkpoint = file;
-    cursor.begun = settings;
-    if (checkpoint.files == nullptr) return;
-    cursor.examples = examples;
-    for (const auto& list : {in, targets})
-        for (const example_data<T>& values : list)
-            cursor.examples_id = checkpoint.files->mix(cursor.examples_id, std::as_bytes(values));
-    if (!checkpoint.files->is_there(checkpoint.path)) return;
-    const training_state mine = training->state(), there = checkpoint.files->read(checkpoint.path, mine);
-    const auto wanted = [&](bool holds, const std::string& what) {
-        if (!holds)
-            throw error(errc::bad_value, checkpoint.path.string() + ": it is not a checkpoint of this task: " + what +
-                                             " (without the file, a new training begins)");
-    };
-    wanted(there.cursor.has_value(), "it was written by a trainer");
-    update_cursor from = *there.cursor;
-    wanted(from.examples == cursor.examples, "it has " + std::to_string(from.examples) + " examples, " +
-                                                 std::to_string(examples) + " came");
-    wanted(from.examples_id == cursor.examples_id, "it was begun with other examples");
-    const auto as_begun = [&](const char* name, auto begun, auto came) {
-        wanted(begun == came, std::string(name) + " " + std::to_string(begun) + " when it began, " +
-                                  std::to_string(came) + " came");
-    };
-    as_begun("mini-batch size", from.begun.mini_batch_size, settings.mini_batch_size);
-    as_begun("shuffle", from.begun.shuffle, settings.shuffle);
-    as_begun("seed", from.begun.seed, settings.seed);
-    as_begun("learning rate", from.begun.learning_rate, settings.learning_rate);
-    bool has_rate = false;
-    for (std::size_t k = 0; k < mine.hyper_parameters.size(); ++k) {
-        const auto& [name, value] = mine.hyper_parameters[k];
-        if (name.ends_with(".learning_rate") && !std::exchange(has_rate, true)) continue;  // a handler may set it
-        as_begun(name.c_str() + name.find('.') + 1, there.hyper_parameters[k].value, value);
-    }
-    wanted(from.first <= examples && from.mini_batch <= static_cast<extent>(examples), "it is behind its last example");
-    check_settings(from.settings);
-    training->restore(there);
-    if (from.begun.epochs != settings.epochs) from.settings.epochs = settings.epochs;
-    from.begun = settings;
-    cursor = from;
-    resumes = true;
 }
 
 template <class T>
