@@ -2,7 +2,8 @@
 //
 //     train_digits [FOLDER]        default: examples/models
 //
-// The same compiler, flags and machine give the same bits.
+// The same compiler, flags and machine give the same bits, also where it is stopped and started again: it goes on from
+// FOLDER/digits.checkpoint.
 
 #include "digits.hpp"
 
@@ -91,9 +92,13 @@ int main(int argc, char** argv) try {
     bs::trainer training(net, {bs::categorical_cross_entropy{.input = "probabilities"}},
                          bs::adam{.learning_rate = 1e-3}, bs::train::all_layers);
 
+    std::filesystem::create_directories(folder);
+    const auto checkpoint = folder / "digits.checkpoint";
+    int epoch = std::filesystem::exists(checkpoint) ? std::stoi(training.load_checkpoint(checkpoint)["epoch"]) : 0;
+
     std::vector<float> images(rows.size() * pixels), labels(rows.size());
     std::vector<std::size_t> order(rows.size());
-    for (int epoch = 0; epoch < epochs; ++epoch) {
+    while (epoch < epochs) {
         // every epoch sees every image moved by up to one pixel each way
         bs::philox random(/*seed=*/2, static_cast<std::uint64_t>(epoch));
         for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -110,16 +115,17 @@ int main(int argc, char** argv) try {
             const auto batch = std::span(order).subspan(first, std::min(mini_batch, order.size() - first));
             loss += training.step(batch) * static_cast<double>(batch.size());
         }
-        if ((epoch + 1) % 10 == 0)
-            std::printf("epoch %2d  loss %.4f  accuracy on unseen images %.3f\n", epoch + 1,
+        training.save_checkpoint(checkpoint, {{"epoch", std::to_string(++epoch)}});
+        if (epoch % 10 == 0)
+            std::printf("epoch %2d  loss %.4f  accuracy on unseen images %.3f\n", epoch,
                         loss / static_cast<double>(order.size()),
                         accuracy(net, data, training_rows, data.rows()));
     }
 
     bs::model m = bs::to_model(net);
     m.set_settings(describe());
-    std::filesystem::create_directories(folder);
     m.save(folder / "digits.json");
+    std::filesystem::remove(checkpoint);
     std::printf("written: %s\n", (folder / "digits.json").string().c_str());
 } catch (const std::exception& problem) {
     std::fprintf(stderr, "train_digits: %s\n", problem.what());

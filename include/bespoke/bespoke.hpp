@@ -45,7 +45,7 @@
 #include "training/instances.hpp"
 #include "training/update_task.hpp"
 
-// Where a file or a plan is made into a model g++ is to take less time, which a file is not worth: 8 of 86 s.
+// What runs once a file g++ optimizes less, in a tenth less time for all of the implementation.
 #if defined(BESPOKE_IMPLEMENTATION) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__) && !defined(__clang__)
 #define BESPOKE_RUNS_ONCE _Pragma("GCC push_options") _Pragma("GCC optimize(\"O1\")")
 #define BESPOKE_RUNS_OFTEN _Pragma("GCC pop_options")
@@ -64,6 +64,7 @@ BESPOKE_RUNS_ONCE
 BESPOKE_RUNS_OFTEN
 #include "model/model_predict.hpp"
 BESPOKE_RUNS_ONCE
+#include "model/checkpoint.hpp"
 #include "model/model.hpp"
 #include "model/network_files.hpp"
 #include "model/update.hpp"

@@ -257,6 +257,7 @@ learner<float> make_learner(model& m, const std::vector<features>& examples, con
         }
     }
     const std::vector<example_data<float>> in(inputs.begin(), inputs.end()), wanted(targets.begin(), targets.end());
+    result.resume(options.checkpoint, examples.size(), in, wanted);
     result.take(examples.size(), in, wanted);
     return result;
 }

@@ -128,20 +128,19 @@ namespace detail {
 /// A document and its weights file both hold the id of the weights, so that one of them is not read with what another
 /// document has put into the place of the other.
 inline constexpr auto weights_id = "weightsId";
-inline std::string id_of(std::span<const tensor_entry> tensors) {
-    std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, of eight bytes at a time
-    const auto add = [&](std::span<const std::byte> bytes) {
-        for (std::size_t i = 0; i < bytes.size(); i += sizeof hash) {
-            std::uint64_t word = 0;
-            std::memcpy(&word, bytes.data() + i, std::min(sizeof word, bytes.size() - i));
-            hash = (hash ^ word) * 0x100000001b3;
-            hash ^= hash >> 32;  // the high bits reach the low ones
-        }
-    };
-    for (const tensor_entry& tensor : tensors) {
-        add(std::as_bytes(std::span(tensor.name)));
-        add(tensor.bytes);
+inline std::uint64_t hash_of(std::span<const std::byte> bytes, std::uint64_t hash) {
+    for (std::size_t i = 0; i < bytes.size(); i += sizeof hash) {  // FNV-1a, of eight bytes at a time
+        std::uint64_t word = 0;
+        std::memcpy(&word, bytes.data() + i, std::min(sizeof word, bytes.size() - i));
+        hash = (hash ^ word) * 0x100000001b3;
+        hash ^= hash >> 32;  // the high bits reach the low ones
     }
+    return hash;
+}
+inline std::string id_of(std::span<const tensor_entry> tensors) {
+    std::uint64_t hash = 0xcbf29ce484222325;
+    for (const tensor_entry& tensor : tensors)
+        hash = hash_of(tensor.bytes, hash_of(std::as_bytes(std::span(tensor.name)), hash));
     std::string digits;
     for (int shift = 60; shift >= 0; shift -= 4) digits += "0123456789abcdef"[hash >> shift & 15];
     return digits;

@@ -201,7 +201,7 @@ concept loss = requires(const L& l, const shape& s, const float* target, dynamic
 /// What has a member of a loss, and is to be told where it lacks another.
 template <class L>
 concept meant_as_loss = requires { &L::input; } || requires { L::from_softmax; } || requires { &L::target_size; } ||
-                        requires { &L::check_target; } || loss<L>;
+                        requires { &L::check_target; } || requires { &L::operator(); } || loss<L>;
 
 /// A loss of any type, as a trainer keeps it: one virtual call a mini-batch.
 template <class T>

@@ -11,7 +11,10 @@
 #include <cmath>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace bespoke {
@@ -36,7 +39,9 @@ struct update_slot {
 /// slot.weights[i] is state[k * total + slot.offset + i]; `step` counts the updates, this one included.
 ///
 /// A third one, `static constexpr bool elementwise = true`, promises that a step follows from its own weight and state
-/// alone, and that `apply` does not throw: it then gets parts of arrays, from several threads.
+/// alone, and that `apply` does not throw: it then gets parts of arrays, from several threads. With a fourth one,
+/// `static constexpr std::string_view name`, the checkpoint of another optimizer is refused. Checkpoints hold the
+/// state, and doubles that are called as those of `optimizer_parameters`.
 template <class O>
 concept optimizer =
     requires(const O& o, std::span<const update_slot<float>> slots, float* state) {
@@ -53,6 +58,7 @@ inline constexpr bool is_elementwise_optimizer = [] {
 /// Stochastic gradient descent with momentum: v = momentum v + u; u = learning_rate v.
 /// Sutskever et al., ICML 2013, in PyTorch's form; Core ML specification, SGDOptimizer.
 struct sgd {
+    static constexpr std::string_view name = "sgd";
     double learning_rate = 0.01;
     double momentum = 0;
 
@@ -85,6 +91,7 @@ struct sgd {
 /// u = learning_rate m / (1 - beta1ᵗ) / (sqrt(v / (1 - beta2ᵗ)) + eps).
 /// Kingma and Ba, ICLR 2015; Core ML specification, AdamOptimizer.
 struct adam {
+    static constexpr std::string_view name = "adam";
     double learning_rate = 1e-3;
     double beta1 = 0.9, beta2 = 0.999;
     double eps = 1e-8;
@@ -118,6 +125,7 @@ struct adam {
 /// Scales all gradients together so that their Euclidean norm is at most `limit`.
 /// Pascanu et al., ICML 2013.
 struct clip_by_global_norm {
+    static constexpr std::string_view name = "clip_by_global_norm";
     double limit = 1;
 
     constexpr extent moments() const { return 0; }
@@ -145,6 +153,7 @@ struct clip_by_global_norm {
 /// Decoupled weight decay: u += rate w. Behind `adam`, AdamW with the product of its learning rate and its
 /// decay as `rate`; before, L2 regularisation. Loshchilov and Hutter, ICLR 2019.
 struct decay_weights {
+    static constexpr std::string_view name = "decay_weights";
     double rate = 0;
 
     static constexpr bool elementwise = true;
@@ -186,10 +195,21 @@ struct chain {
     friend bool operator==(const chain&, const chain&) = default;
 };
 
-/// Where a gradient transformation has the hyper-parameters that the specification names; null: it has none of this
-/// name.
+/// Where a gradient transformation has the hyper-parameters of these names; null: it has none of this name.
 struct optimizer_parameters {
     double *learning_rate = nullptr, *momentum = nullptr, *beta1 = nullptr, *beta2 = nullptr, *eps = nullptr;
+    double *limit = nullptr, *rate = nullptr;
+    std::string_view name = "own";  ///< of the transformation, if it says one
+
+    /// Calls `visit(name, pointer)` for each that there is.
+    template <class Visit>
+    void each(const Visit& visit) const {
+        const std::pair<const char*, double*> all[] = {{"learning_rate", learning_rate}, {"momentum", momentum},
+                                                       {"beta1", beta1}, {"beta2", beta2}, {"eps", eps},
+                                                       {"limit", limit}, {"rate", rate}};
+        for (const auto& [called, value] : all)
+            if (value != nullptr) visit(called, value);
+    }
 };
 
 /// Appends those of each transformation of `o`, in order.
@@ -206,6 +226,9 @@ void list_parameters(O& o, std::vector<optimizer_parameters>& list) {
         if constexpr (requires { static_cast<double*>(&o.beta1); }) own.beta1 = &o.beta1;
         if constexpr (requires { static_cast<double*>(&o.beta2); }) own.beta2 = &o.beta2;
         if constexpr (requires { static_cast<double*>(&o.eps); }) own.eps = &o.eps;
+        if constexpr (requires { static_cast<double*>(&o.limit); }) own.limit = &o.limit;
+        if constexpr (requires { static_cast<double*>(&o.rate); }) own.rate = &o.rate;
+        if constexpr (requires { std::string_view(O::name); }) own.name = O::name;
         list.push_back(own);
     }
 }
@@ -235,7 +258,7 @@ inline void check_parameters(std::span<const optimizer_parameters> list, const c
 /// What has a member of an optimizer, and is to be told where it lacks the other.
 template <class O>
 concept meant_as_optimizer =
-    requires { &O::moments; } ||
+    requires { &O::moments; } || requires { &O::operator(); } ||
     requires(const O& o, std::span<const update_slot<float>> slots, float* state) { o.apply(slots, state, 0, 0); };
 
 /// An optimizer of any type, as a trainer keeps it: one virtual call a mini-batch.

@@ -10,11 +10,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace bespoke {
+
+struct training_state;
 
 /// Trains a network: keeps examples, runs mini-batches of them forward and backward, and lets an optimizer
 /// change the parameters.
@@ -33,6 +37,14 @@ public:
     /// for a number of the optimizer that is out of range.
     trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer,
             train which = train::updatable_layers);
+    /// What was meant otherwise.
+    template <class Losses, class Optimizer>
+        requires(!std::convertible_to<const Losses&, std::vector<any_loss<T>>>)
+    trainer(trainable<T> network, const Losses&, const Optimizer& with, train which = train::updatable_layers)
+        : trainer(network, {}, with, which) {
+        static_assert(std::convertible_to<const Losses&, std::vector<any_loss<T>>>,
+                      "losses in braces wanted: trainer(net, {mean_squared_error{}}, adam{})");
+    }
     trainer(trainer&&) noexcept = default;  // of what it holds, one points to another: no copies
     trainer& operator=(trainer&&) noexcept = default;
     ~trainer();
@@ -57,6 +69,20 @@ public:
     double gradient(std::span<const std::size_t> batch);
     /// The loss of the given examples.
     double evaluate(std::span<const std::size_t> batch);
+
+    /// Writes what makes another trainer of the same network, losses and optimizer go on from here with the same bits:
+    /// parameters, learning or not, what the optimizer keeps, its hyper-parameters and `steps`. The order of the
+    /// examples is the caller's, as are `notes`, which `load_checkpoint` gives back ("epoch": "3"). Whoever looks finds
+    /// the file whole, old or new. Throws errc::io with path and reason. Defined in training/checkpoint.hpp, as what
+    /// follows.
+    void save_checkpoint(const std::filesystem::path& path, const std::map<std::string, std::string>& notes = {}) const;
+    /// Goes on from a checkpoint. Throws `error` with what the file has that this trainer has otherwise, or where it is
+    /// not as it was written; nothing has changed then. Before `load`, if layers that do not learn may have other
+    /// parameters there.
+    std::map<std::string, std::string> load_checkpoint(const std::filesystem::path& path);
+    /// What a checkpoint holds; it looks at this trainer and its network as they are until the next call.
+    training_state state() const;
+    void restore(const training_state& from);
 
     /// Whether every learning parameter is a finite number.
     bool finite() const;
@@ -121,6 +147,11 @@ private:
     kept_examples<T> examples_;
     std::uint64_t steps_ = 0;
 };
+/// Losses that are no list.
+template <class Network, class Losses, class Optimizer>
+    requires(!std::convertible_to<const Losses&, std::vector<any_loss<typename Network::value_type>>>)
+trainer(Network&, const Losses&, const Optimizer&, train = train::updatable_layers)
+    -> trainer<typename Network::value_type>;
 template <class Network>
 trainer(Network&, std::vector<any_loss<typename Network::value_type>>, any_optimizer<typename Network::value_type>,
         train = train::updatable_layers) -> trainer<typename Network::value_type>;
@@ -184,7 +215,7 @@ double trainer<T>::step(std::span<const std::size_t> batch) {
     if (!std::isfinite(loss)) return loss;
     auto& engine = network_.core();
     const extent moments = optimizer_.moments() * gradients_.size();
-    if (state_.size() < moments) state_ = buffer<T>(moments);
+    if (state_.size() != moments) state_ = buffer<T>(moments);
     update_weights<T>(optimizer_, slots_, [&](std::size_t k) { return engine.parameter(slot_parameters_[k]); },
                       state_.data(), gradients_.size(), steps_ + 1, engine.threads());
     ++steps_;

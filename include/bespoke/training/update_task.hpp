@@ -2,7 +2,9 @@
 
 #include "../core/error.hpp"
 #include "../core/random.hpp"
+#include "checkpoint.hpp"
 #include "trainer.hpp"
+#include "update_settings.hpp"
 
 #include <atomic>
 #include <exception>
@@ -16,23 +18,6 @@
 
 namespace bespoke {
 
-/// How a training goes on: the values in force, which handlers may change at any event.
-struct update_settings {
-    extent epochs = 1;
-    extent mini_batch_size = 16;
-    bool shuffle = true;     ///< a new order of the examples in each epoch
-    std::uint64_t seed = 0;  ///< decides the orders
-    double learning_rate = 0;
-};
-
-/// What a caller wants otherwise than the model says (Core ML's MLParameterKey).
-struct update_options {
-    std::optional<extent> epochs{}, mini_batch_size{};
-    std::optional<bool> shuffle{};
-    std::optional<std::uint64_t> seed{};
-    std::optional<double> learning_rate{}, momentum{}, beta1{}, beta2{}, eps{};
-};
-
 /// What happens in a training, or several such things: `update_event::training_begin | update_event::epoch_end`.
 enum class update_event : unsigned { training_begin = 1, mini_batch_end = 2, epoch_end = 4 };
 constexpr update_event operator|(update_event a, update_event b) {
@@ -44,58 +29,6 @@ constexpr update_event operator&(update_event a, update_event b) {
 inline constexpr update_event all_update_events =
     update_event::training_begin | update_event::mini_batch_end | update_event::epoch_end;
 
-/// At the end of an epoch and of the task, `epoch` and `mini_batch` are the last that ran.
-struct update_metrics {
-    double loss = 0;  ///< of the mini-batch before its update, or the mean over the epoch's examples
-    extent epoch = 0, mini_batch = 0;
-};
-
-/// Throws `error` for values outside their range.
-inline void check_settings(const update_settings& settings) {
-    const auto wanted = [](bool holds, const char* what) {
-        if (!holds) throw error(errc::bad_argument, std::string("update: ") + what);
-    };
-    wanted(settings.epochs >= 0, "epochs from 0 up wanted");
-    wanted(settings.mini_batch_size >= 1, "a mini-batch size from 1 up wanted");
-    wanted(settings.learning_rate >= 0 && std::isfinite(settings.learning_rate),
-           "a learning rate from 0 up wanted");
-}
-
-/// Sets what the caller wants otherwise. Throws `error` for values outside their range, and for those that the
-/// optimizer does not know. The learning rate is that of the first transformation that has one; momentum, beta1, beta2
-/// and eps are set in, and checked of, each that has them.
-inline void apply_options(const update_options& options, update_settings& settings,
-                          std::span<const optimizer_parameters> optimizer) {
-    const auto wanted = [](bool holds, const char* what) {
-        if (!holds) throw error(errc::bad_argument, std::string("update: ") + what);
-    };
-    const auto set = [&](double* optimizer_parameters::*member, const std::optional<double>& value,
-                         const char* missing) {
-        bool known = false;
-        for (const auto& parameters : optimizer) {
-            if (parameters.*member == nullptr) continue;
-            known = true;
-            *(parameters.*member) = value.value_or(*(parameters.*member));
-        }
-        wanted(known || !value, missing);
-    };
-    settings.epochs = options.epochs.value_or(settings.epochs);
-    settings.mini_batch_size = options.mini_batch_size.value_or(settings.mini_batch_size);
-    settings.shuffle = options.shuffle.value_or(settings.shuffle);
-    settings.seed = options.seed.value_or(settings.seed);
-    if (double* const rate = learning_rate_of(optimizer))
-        settings.learning_rate = *rate = options.learning_rate.value_or(*rate);
-    else
-        wanted(!options.learning_rate, "this optimizer has no learning rate");
-    set(&optimizer_parameters::momentum, options.momentum, "this optimizer has no momentum");
-    const auto* missing = "this optimizer has no beta1, beta2 and eps";
-    set(&optimizer_parameters::beta1, options.beta1, missing);
-    set(&optimizer_parameters::beta2, options.beta2, missing);
-    set(&optimizer_parameters::eps, options.eps, missing);
-    check_parameters(optimizer, "update: ");
-    check_settings(settings);
-}
-
 /// What a task needs of a model: something to train it with, that holds the examples.
 template <class T>
 struct learner {
@@ -104,6 +37,24 @@ struct learner {
     bool frozen_wait = false;              ///< frozen steps have to run
     std::vector<std::vector<T>> inputs{};  ///< until they have
     std::string not_finite{};              ///< the first input that is not, with its example
+    checkpoint_file checkpoint{};
+    update_cursor cursor{};
+    bool resumes = false;  ///< from there
+
+    /// Goes on from the checkpoint of these examples, where there is one.
+    void resume(const checkpoint_file& file, std::size_t examples, std::span<const example_data<T>> in,
+                std::span<const example_data<T>> targets) {
+        checkpoint = file;
+        cursor.begun = settings;
+        if (checkpoint.files != nullptr) checkpoints().resume(*this, examples, in, targets);
+    }
+    void save(const update_settings& now, const update_metrics& metrics) {
+        if (checkpoint.files != nullptr) checkpoints().save(*this, now, metrics);
+    }
+    const task_checkpoints<T>& checkpoints() const {
+        if constexpr (std::is_same_v<T, float>) return checkpoint.files->floats;
+        else return checkpoint.files->doubles;
+    }
 
     /// Checks the examples and takes them over.
     void take(std::size_t examples, std::span<const example_data<T>> in, std::span<const example_data<T>> targets) {
@@ -315,6 +266,7 @@ learner<T> make_learner(trainable<T> network, const training_setup<T>& setup, co
     any_optimizer<T> optimizer = setup.with;
     apply_options(options, result.settings, optimizer.parameters());
     result.training = std::make_unique<trainer<T>>(network, setup.losses, std::move(optimizer), setup.which);
+    result.resume(options.checkpoint, setup.examples, setup.inputs, setup.targets);
     result.take(setup.examples, setup.inputs, setup.targets);
     return result;
 }
@@ -343,29 +295,42 @@ void run_epochs(learner<T>& learning, update_progress& progress, void (*tell)(vo
     learning.inputs.clear();
     std::vector<std::size_t> order(training.examples());
     happened(update_event::training_begin);
-    for (extent epoch = 0; epoch < settings.epochs && !stop; ++epoch) {
-        metrics.epoch = epoch;
+    update_cursor& at = learning.cursor;
+    if (learning.resumes) {
+        settings = at.settings;
+        metrics = at.metrics;
+        if (rate != nullptr) *rate = settings.learning_rate;
+    } else {
+        learning.save(settings, metrics);
+    }
+    while (at.epoch < settings.epochs && !stop) {
+        metrics.epoch = at.epoch;
+        if (at.first == 0) at.shuffle = settings.shuffle, at.seed = settings.seed;
         std::iota(order.begin(), order.end(), std::size_t{0});
-        if (settings.shuffle) {
-            philox random(settings.seed, static_cast<std::uint64_t>(epoch));
+        if (at.shuffle) {
+            philox random(at.seed, static_cast<std::uint64_t>(at.epoch));
             bespoke::shuffle(std::span(order), random);
         }
-        double sum = 0;
-        std::size_t first = 0;
-        for (extent mini_batch = 0; first < order.size() && !stop; ++mini_batch) {
-            metrics.mini_batch = mini_batch;
+        while (at.first < order.size() && !stop) {
+            metrics.mini_batch = at.mini_batch;
             const std::size_t count =
-                std::min(static_cast<std::size_t>(settings.mini_batch_size), order.size() - first);
-            metrics.loss = training.step(std::span(order).subspan(first, count));
+                std::min(static_cast<std::size_t>(settings.mini_batch_size), order.size() - at.first);
+            metrics.loss = training.step(std::span(order).subspan(at.first, count));
             check(std::isfinite(metrics.loss), "the loss");
-            sum += metrics.loss * static_cast<double>(count);
-            first += count;
+            at.sum += metrics.loss * static_cast<double>(count);
+            at.first += count;
+            ++at.mini_batch;
             happened(update_event::mini_batch_end);
+            if (learning.checkpoint.every > 0 && at.mini_batch % learning.checkpoint.every == 0 && !stop)
+                learning.save(settings, metrics);
         }
         check(training.finite(), "a weight after the last update");
-        if (stop) break;
-        metrics.loss = sum / static_cast<double>(order.size());
+        if (stop) return learning.save(settings, metrics);
+        metrics.loss = at.sum / static_cast<double>(order.size());
         happened(update_event::epoch_end);
+        ++at.epoch;
+        at.first = 0, at.mini_batch = 0, at.sum = 0;
+        learning.save(settings, metrics);
     }
 }
 

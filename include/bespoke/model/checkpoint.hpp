@@ -1,0 +1,273 @@
+#pragma once
+
+#include "../training/checkpoint.hpp"
+#include "../training/task_checkpoints.hpp"
+#include "safetensors.hpp"
+#include "weight_codec.hpp"
+
+/// Checkpoints of a training as files: safetensors, the parameters as tensors "learning.fc.weights" and
+/// "frozen.conv.bias", what the optimizer keeps for them as "moment0.fc.weights", and the rest in the metadata, as JSON
+/// under "checkpoint". Under "checkpointId" stands a number that follows from all of them: a file that is not as it was
+/// written is refused.
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <string>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace bespoke {
+namespace detail {
+
+inline constexpr std::uint64_t checkpoint_version = 1;
+
+inline std::string parameter_tensor(const training_state::parameter& p) {
+    return (p.learns ? "learning." : "frozen.") + p.name;
+}
+inline std::string moment_tensor(std::size_t number, const training_state::parameter& p) {
+    return "moment" + std::to_string(number) + "." + p.name;
+}
+/// Of tensors sorted by name, and what stands beside them.
+inline std::string checkpoint_id(std::vector<tensor_entry> tensors, const std::string& facts) {
+    tensors.push_back({"checkpoint", "U8", shape{static_cast<extent>(facts.size())}, std::as_bytes(std::span(facts))});
+    return id_of(tensors);
+}
+
+/// JSON has no infinity.
+inline json json_of(double value) { return std::isfinite(value) ? json(value) : json(shown(value)); }
+
+/// Reads what stands beside the tensors of a checkpoint.
+class checkpoint_facts {
+public:
+    checkpoint_facts(const std::string& path, const std::string& place, const json& value)
+        : path_(path), place_(place), value_(value) {
+        if (!value.is_object()) fail(place, value, "an object wanted");
+    }
+
+    checkpoint_facts object(const std::string& name) { return {path_, place_ + "/" + name, member(name)}; }
+    bool has(const std::string& name) const { return value_.contains(name); }
+    /// Throws for a member that nobody has asked for.
+    void finish() const {
+        for (const auto& [name, value] : value_.items())
+            if (std::ranges::find(known_, name) == known_.end())
+                throw error(errc::unknown_name, path_ + ": " + place_ + "/" + excerpt(name) + ": nothing is called so");
+    }
+    const json& value() const { return value_; }
+
+    void read(const std::string& name, std::vector<std::string>& to) {
+        const json& value = member(name);
+        const auto is_text = [](const json& e) { return e.is_string(); };
+        if (!value.is_array() || !std::ranges::all_of(value, is_text)) fail_at(name, "a list of texts wanted");
+        for (const json& e : value) to.push_back(e.get_ref<const std::string&>());
+    }
+    void read(const std::string& name, std::string& to) {
+        const json& value = member(name);
+        if (!value.is_string()) fail_at(name, "a text wanted");
+        to = value.get_ref<const std::string&>();
+    }
+    void read(const std::string& name, bool& to) {
+        const json& value = member(name);
+        if (!value.is_boolean()) fail_at(name, "true or false wanted");
+        to = value.get<bool>();
+    }
+    void read(const std::string& name, double& to) {
+        const json& value = member(name);
+        if (value == "Infinity" || value == "-Infinity")
+            to = value == "Infinity" ? std::numeric_limits<double>::infinity()
+                                     : -std::numeric_limits<double>::infinity();
+        else if (value.is_number())
+            to = value.get<double>();
+        else
+            fail_at(name, "a number wanted");
+    }
+    template <class Integer>
+        requires std::is_integral_v<Integer>
+    void read(const std::string& name, Integer& to) {
+        const json& value = member(name);
+        constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<Integer>::max());
+        if (!value.is_number_unsigned() || value.get<std::uint64_t>() > most)
+            fail_at(name, "an integer from 0 to " + std::to_string(most) + " wanted");
+        to = value.get<Integer>();
+    }
+
+private:
+    [[noreturn]] void fail(const std::string& place, const json& value, const std::string& wanted) const {
+        throw error(errc::malformed_file,
+                    path_ + ": " + place + ": " + wanted + ", " + excerpt(value.dump()) + " came");
+    }
+    [[noreturn]] void fail_at(const std::string& name, const std::string& wanted) const {
+        fail(place_ + "/" + excerpt(name), value_[name], wanted);
+    }
+    const json& member(const std::string& name) {
+        known_.push_back(name);
+        const auto found = value_.find(name);
+        if (found == value_.end())
+            throw error(errc::bad_value, path_ + ": " + place_ + "/" + name + ": it is missing");
+        return *found;
+    }
+
+    std::string path_, place_;
+    const json& value_;
+    std::vector<std::string> known_{};
+};
+
+/// What the file has under "checkpoint"; the names of hyper-parameters are those of `like`.
+inline training_state read_facts(const json& document, const std::string& path, const training_state& like) {
+    training_state result{.element_size = like.element_size};
+    checkpoint_facts facts(path, "checkpoint", document);
+    std::uint64_t version = 0;
+    facts.read("version", version);
+    if (version != checkpoint_version)
+        throw error(errc::unsupported, path + ": checkpoint/version: " + std::to_string(checkpoint_version) +
+                                           " wanted, " + std::to_string(version) + " came");
+    facts.read("steps", result.steps);
+    facts.read("moments", result.moments);
+    facts.read("optimizer", result.optimizer);
+    if (result.optimizer != like.optimizer)
+        throw error(errc::bad_value, path + ": checkpoint/optimizer: this training has " + in_quotes(like.optimizer) +
+                                         ", the checkpoint " + in_quotes(result.optimizer));
+    facts.read("layers", result.layers);
+    for (std::size_t i = 0; i < std::max(result.layers.size(), like.layers.size()); ++i) {
+        const auto of = [&](const training_state& s) {
+            return i < s.layers.size() ? in_quotes(s.layers[i]) : std::string("none");
+        };
+        if (of(result) != of(like))
+            throw error(errc::bad_value, path + ": checkpoint/layers/" + std::to_string(i) + ": this training has " +
+                                             of(like) + ", the checkpoint " + of(result));
+    }
+    checkpoint_facts numbers = facts.object("hyperParameters");
+    for (const auto& wanted : like.hyper_parameters) {
+        result.hyper_parameters.push_back(wanted);
+        numbers.read(wanted.name, result.hyper_parameters.back().value);
+    }
+    numbers.finish();
+    checkpoint_facts notes = facts.object("notes");
+    for (const auto& [name, value] : notes.value().items()) notes.read(name, result.notes[name]);
+    if (facts.has("task")) {
+        checkpoint_facts task = facts.object("task");
+        update_cursor::each(result.cursor.emplace(), [&](const std::string& name, auto& to) { task.read(name, to); });
+        task.finish();
+    }
+    facts.finish();
+    return result;
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+void write_checkpoint(const std::filesystem::path& path, const training_state& state) {
+    std::vector<tensor_entry> tensors;
+    const std::string_view dtype = state.element_size == sizeof(double) ? "F64" : "F32";
+    for (const auto& p : state.parameters) {
+        tensors.push_back({detail::parameter_tensor(p), dtype, p.dimensions, p.bytes});
+        for (std::size_t m = 0; m < p.moments.size(); ++m)
+            tensors.push_back({detail::moment_tensor(m, p), dtype, p.dimensions, p.moments[m]});
+    }
+    std::ranges::sort(tensors, {}, &tensor_entry::name);
+    detail::json_document document(detail::json::value_t::object);
+    detail::json& facts = *document;
+    facts["version"] = detail::checkpoint_version;
+    facts["steps"] = state.steps;
+    facts["moments"] = state.moments;
+    facts["optimizer"] = state.optimizer;
+    facts["layers"] = state.layers;
+    detail::json &numbers = facts["hyperParameters"] = detail::json::object(),
+                 &notes = facts["notes"] = detail::json::object();
+    for (const auto& [name, value] : state.hyper_parameters) numbers[name] = detail::json_of(value);
+    for (const auto& [name, value] : state.notes) notes[name] = value;
+    if (state.cursor)
+        update_cursor::each(*state.cursor, [&]<class V>(const std::string& name, const V& value) {
+            if constexpr (std::is_same_v<V, double>) facts["task"][name] = detail::json_of(value);
+            else facts["task"][name] = value;
+        });
+    std::string text;
+    try {
+        text = facts.dump();
+    } catch (const detail::json::exception&) {
+        throw error(errc::bad_argument, path.string() + ": a text of the checkpoint is not UTF-8");
+    }
+    write_file_atomically(path, to_safetensors(tensors, {{"checkpoint", text},
+                                                         {"checkpointId", detail::checkpoint_id(tensors, text)}}));
+}
+
+training_state read_checkpoint(const std::filesystem::path& path, const training_state& like) {
+    const std::string name = path.string();
+    const safetensors file = safetensors::load(path);
+    const auto& metadata = file.metadata();
+    const auto facts = metadata.find("checkpoint"), id = metadata.find("checkpointId");
+    if (facts == metadata.end() || id == metadata.end())
+        throw error(errc::bad_value,
+                    name + ": a checkpoint wanted, this has no \"checkpoint\" and \"checkpointId\" in its metadata");
+    const std::string now = detail::checkpoint_id(file.entries(), facts->second);
+    if (now != id->second)
+        throw error(errc::bad_value, name + ": it is not as it was written: its checkpointId is " +
+                                         in_quotes(id->second) + ", what it holds has " + in_quotes(now));
+    const detail::json_document document = detail::parse_json(facts->second, name + ": checkpoint");
+    training_state result = detail::read_facts(*document, name, like);
+    std::size_t used = 0;
+    const auto take = [&](const std::string& tensor, const shape& dimensions) {
+        const auto fail = [&](errc code, const std::string& what) {
+            throw error(code, name + ": tensor " + in_quotes(tensor) + ": " + what);
+        };
+        const tensor_entry* const found = file.find(tensor);
+        if (found == nullptr) fail(errc::unknown_name, "this training wants it, the checkpoint lacks it");
+        const std::string_view dtype = like.element_size == sizeof(double) ? "F64" : "F32";
+        if (found->dtype != dtype)
+            fail(errc::bad_value, std::string(dtype) + " wanted, " + std::string(found->dtype) + " came");
+        if (!(found->dimensions == dimensions))
+            fail(errc::shape_mismatch, "the shape " + bespoke::to_text(dimensions) + " wanted, " +
+                                           bespoke::to_text(found->dimensions) + " came");
+        ++used;
+        return found->bytes;
+    };
+    for (const auto& mine : like.parameters) {
+        auto& p = result.parameters.emplace_back(mine);
+        p.moments.clear();
+        p.bytes = take(detail::parameter_tensor(p), p.dimensions);
+        for (std::size_t m = 0; p.learns && m < result.moments; ++m)
+            p.moments.push_back(take(detail::moment_tensor(m, p), p.dimensions));
+    }
+    if (used != file.entries().size()) {
+        std::vector<std::string> known;
+        for (const auto& p : result.parameters) {
+            known.push_back(detail::parameter_tensor(p));
+            for (std::size_t m = 0; m < p.moments.size(); ++m) known.push_back(detail::moment_tensor(m, p));
+        }
+        for (const tensor_entry& entry : file.entries())
+            if (std::ranges::find(known, entry.name) == known.end())
+                throw error(errc::unknown_name, name + ": tensor " + in_quotes(detail::excerpt(entry.name)) +
+                                                    ": this training has no such tensor");
+    }
+    result.owner = file.owner();
+    return result;
+}
+
+bool is_checkpoint_there(const std::filesystem::path& path) {
+    std::error_code problem;
+    const auto status = std::filesystem::status(path, problem);
+    if (!std::filesystem::status_known(status)) detail::throw_io(path, "cannot read", problem.value());
+    return std::filesystem::exists(status);
+}
+
+std::uint64_t mix_bytes(std::uint64_t before, std::span<const std::byte> bytes) {
+    return detail::hash_of(bytes, before ^ bytes.size());
+}
+
+const checkpoint_access checkpoint_files{&write_checkpoint,
+                                         &read_checkpoint,
+                                         &is_checkpoint_there,
+                                         &mix_bytes,
+                                         {&resume_task<float>, &save_task<float>},
+                                         {&resume_task<double>, &save_task<double>}};
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif

@@ -1,0 +1,15 @@
+// expect: losses in braces wanted: trainer[(]net, {mean_squared_error{}}, adam{}[)]
+#include <bespoke.hpp>
+
+using namespace bespoke;
+
+inline constexpr auto d = compose(input{"x", {4}}, inner_product{.output_channels = 4} | updatable);
+
+int main() {
+    network<d> net;
+#ifdef FIXED
+    trainer training(net, {mean_squared_error{}}, adam{});
+#else
+    trainer training(net, mean_squared_error{}, adam{});
+#endif
+}
