@@ -27403,6 +27403,7 @@ gradient_report check_gradients(const L& layer, const std::vector<shape>& inputs
 
 
 
+
 #include <algorithm>
 #include <span>
 #include <vector>
@@ -27695,7 +27696,7 @@ concept loss = requires(const L& l, const shape& s, const float* target, dynamic
 /// What has a member of a loss, and is to be told where it lacks another.
 template <class L>
 concept meant_as_loss = requires { &L::input; } || requires { L::from_softmax; } || requires { &L::target_size; } ||
-                        requires { &L::check_target; } || loss<L>;
+                        requires { &L::check_target; } || requires { &L::operator(); } || loss<L>;
 
 /// A loss of any type, as a trainer keeps it: one virtual call a mini-batch.
 template <class T>
@@ -27770,7 +27771,10 @@ std::shared_ptr<const typename any_loss<T>::interface> any_loss<T>::hold(L chose
 #include <cmath>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace bespoke {
@@ -27795,7 +27799,9 @@ struct update_slot {
 /// slot.weights[i] is state[k * total + slot.offset + i]; `step` counts the updates, this one included.
 ///
 /// A third one, `static constexpr bool elementwise = true`, promises that a step follows from its own weight and state
-/// alone, and that `apply` does not throw: it then gets parts of arrays, from several threads.
+/// alone, and that `apply` does not throw: it then gets parts of arrays, from several threads. With a fourth one,
+/// `static constexpr std::string_view name`, the checkpoint of another optimizer is refused. Checkpoints hold the
+/// state, and doubles that are called as those of `optimizer_parameters`.
 template <class O>
 concept optimizer =
     requires(const O& o, std::span<const update_slot<float>> slots, float* state) {
@@ -27812,6 +27818,7 @@ inline constexpr bool is_elementwise_optimizer = [] {
 /// Stochastic gradient descent with momentum: v = momentum v + u; u = learning_rate v.
 /// Sutskever et al., ICML 2013, in PyTorch's form; Core ML specification, SGDOptimizer.
 struct sgd {
+    static constexpr std::string_view name = "sgd";
     double learning_rate = 0.01;
     double momentum = 0;
 
@@ -27844,6 +27851,7 @@ struct sgd {
 /// u = learning_rate m / (1 - beta1ᵗ) / (sqrt(v / (1 - beta2ᵗ)) + eps).
 /// Kingma and Ba, ICLR 2015; Core ML specification, AdamOptimizer.
 struct adam {
+    static constexpr std::string_view name = "adam";
     double learning_rate = 1e-3;
     double beta1 = 0.9, beta2 = 0.999;
     double eps = 1e-8;
@@ -27877,6 +27885,7 @@ struct adam {
 /// Scales all gradients together so that their Euclidean norm is at most `limit`.
 /// Pascanu et al., ICML 2013.
 struct clip_by_global_norm {
+    static constexpr std::string_view name = "clip_by_global_norm";
     double limit = 1;
 
     constexpr extent moments() const { return 0; }
@@ -27904,6 +27913,7 @@ struct clip_by_global_norm {
 /// Decoupled weight decay: u += rate w. Behind `adam`, AdamW with the product of its learning rate and its
 /// decay as `rate`; before, L2 regularisation. Loshchilov and Hutter, ICLR 2019.
 struct decay_weights {
+    static constexpr std::string_view name = "decay_weights";
     double rate = 0;
 
     static constexpr bool elementwise = true;
@@ -27945,10 +27955,21 @@ struct chain {
     friend bool operator==(const chain&, const chain&) = default;
 };
 
-/// Where a gradient transformation has the hyper-parameters that the specification names; null: it has none of this
-/// name.
+/// Where a gradient transformation has the hyper-parameters of these names; null: it has none of this name.
 struct optimizer_parameters {
     double *learning_rate = nullptr, *momentum = nullptr, *beta1 = nullptr, *beta2 = nullptr, *eps = nullptr;
+    double *limit = nullptr, *rate = nullptr;
+    std::string_view name = "own";  ///< of the transformation, if it says one
+
+    /// Calls `visit(name, pointer)` for each that there is.
+    template <class Visit>
+    void each(const Visit& visit) const {
+        const std::pair<const char*, double*> all[] = {{"learning_rate", learning_rate}, {"momentum", momentum},
+                                                       {"beta1", beta1}, {"beta2", beta2}, {"eps", eps},
+                                                       {"limit", limit}, {"rate", rate}};
+        for (const auto& [called, value] : all)
+            if (value != nullptr) visit(called, value);
+    }
 };
 
 /// Appends those of each transformation of `o`, in order.
@@ -27965,6 +27986,9 @@ void list_parameters(O& o, std::vector<optimizer_parameters>& list) {
         if constexpr (requires { static_cast<double*>(&o.beta1); }) own.beta1 = &o.beta1;
         if constexpr (requires { static_cast<double*>(&o.beta2); }) own.beta2 = &o.beta2;
         if constexpr (requires { static_cast<double*>(&o.eps); }) own.eps = &o.eps;
+        if constexpr (requires { static_cast<double*>(&o.limit); }) own.limit = &o.limit;
+        if constexpr (requires { static_cast<double*>(&o.rate); }) own.rate = &o.rate;
+        if constexpr (requires { std::string_view(O::name); }) own.name = O::name;
         list.push_back(own);
     }
 }
@@ -27994,7 +28018,7 @@ inline void check_parameters(std::span<const optimizer_parameters> list, const c
 /// What has a member of an optimizer, and is to be told where it lacks the other.
 template <class O>
 concept meant_as_optimizer =
-    requires { &O::moments; } ||
+    requires { &O::moments; } || requires { &O::operator(); } ||
     requires(const O& o, std::span<const update_slot<float>> slots, float* state) { o.apply(slots, state, 0, 0); };
 
 /// An optimizer of any type, as a trainer keeps it: one virtual call a mini-batch.
@@ -28441,11 +28465,15 @@ private:
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace bespoke {
+
+struct training_state;
 
 /// Trains a network: keeps examples, runs mini-batches of them forward and backward, and lets an optimizer
 /// change the parameters.
@@ -28464,6 +28492,14 @@ public:
     /// for a number of the optimizer that is out of range.
     trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer,
             train which = train::updatable_layers);
+    /// What was meant otherwise.
+    template <class Losses, class Optimizer>
+        requires(!std::convertible_to<const Losses&, std::vector<any_loss<T>>>)
+    trainer(trainable<T> network, const Losses&, const Optimizer& with, train which = train::updatable_layers)
+        : trainer(network, {}, with, which) {
+        static_assert(std::convertible_to<const Losses&, std::vector<any_loss<T>>>,
+                      "losses in braces wanted: trainer(net, {mean_squared_error{}}, adam{})");
+    }
     trainer(trainer&&) noexcept = default;  // of what it holds, one points to another: no copies
     trainer& operator=(trainer&&) noexcept = default;
     ~trainer();
@@ -28488,6 +28524,20 @@ public:
     double gradient(std::span<const std::size_t> batch);
     /// The loss of the given examples.
     double evaluate(std::span<const std::size_t> batch);
+
+    /// Writes what makes another trainer of the same network, losses and optimizer go on from here with the same bits:
+    /// parameters, learning or not, what the optimizer keeps, its hyper-parameters and `steps`. The order of the
+    /// examples is the caller's, as are `notes`, which `load_checkpoint` gives back ("epoch": "3"). Whoever looks finds
+    /// the file whole, old or new. Throws errc::io with path and reason. Defined in training/checkpoint.hpp, as what
+    /// follows.
+    void save_checkpoint(const std::filesystem::path& path, const std::map<std::string, std::string>& notes = {}) const;
+    /// Goes on from a checkpoint. Throws `error` with what the file has that this trainer has otherwise, or where it is
+    /// not as it was written; nothing has changed then. Before `load`, if layers that do not learn may have other
+    /// parameters there.
+    std::map<std::string, std::string> load_checkpoint(const std::filesystem::path& path);
+    /// What a checkpoint holds; it looks at this trainer and its network as they are until the next call.
+    training_state state() const;
+    void restore(const training_state& from);
 
     /// Whether every learning parameter is a finite number.
     bool finite() const;
@@ -28552,6 +28602,11 @@ private:
     kept_examples<T> examples_;
     std::uint64_t steps_ = 0;
 };
+/// Losses that are no list.
+template <class Network, class Losses, class Optimizer>
+    requires(!std::convertible_to<const Losses&, std::vector<any_loss<typename Network::value_type>>>)
+trainer(Network&, const Losses&, const Optimizer&, train = train::updatable_layers)
+    -> trainer<typename Network::value_type>;
 template <class Network>
 trainer(Network&, std::vector<any_loss<typename Network::value_type>>, any_optimizer<typename Network::value_type>,
         train = train::updatable_layers) -> trainer<typename Network::value_type>;
@@ -28615,7 +28670,7 @@ double trainer<T>::step(std::span<const std::size_t> batch) {
     if (!std::isfinite(loss)) return loss;
     auto& engine = network_.core();
     const extent moments = optimizer_.moments() * gradients_.size();
-    if (state_.size() < moments) state_ = buffer<T>(moments);
+    if (state_.size() != moments) state_ = buffer<T>(moments);
     update_weights<T>(optimizer_, slots_, [&](std::size_t k) { return engine.parameter(slot_parameters_[k]); },
                       state_.data(), gradients_.size(), steps_ + 1, engine.threads());
     ++steps_;
@@ -28796,17 +28851,64 @@ void trainer<T>::place(extent examples) {
 
 }  // namespace bespoke
 
-#include <atomic>
-#include <exception>
-#include <functional>
-#include <memory>
-#include <mutex>
-#include <numeric>
+
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
 #include <optional>
-#include <system_error>
-#include <thread>
+#include <span>
+#include <string>
 
 namespace bespoke {
+
+struct training_state;
+struct update_settings;
+struct update_metrics;
+template <class T>
+struct learner;
+
+/// The part of a task that has to do with its checkpoints, see task_checkpoints.hpp.
+template <class T>
+struct task_checkpoints {
+    void (*resume)(learner<T>& task, std::size_t examples, std::span<const std::span<const T>> inputs,
+                   std::span<const std::span<const T>> targets);
+    void (*save)(learner<T>& task, const update_settings& now, const update_metrics& metrics);
+};
+
+/// How checkpoints get into files and out of them, see model/checkpoint.hpp.
+struct checkpoint_access {
+    /// Throws errc::io; the file is then as it was.
+    void (*write)(const std::filesystem::path& path, const training_state& state);
+    /// What the file holds, in the order of `like`, which has the same parameters and optimizer. Throws `error`.
+    training_state (*read)(const std::filesystem::path& path, const training_state& like);
+    bool (*is_there)(const std::filesystem::path& path);
+    /// A number that follows from `before` and all of the bytes.
+    std::uint64_t (*mix)(std::uint64_t before, std::span<const std::byte> bytes);
+    // Called from here, who has no checkpoints does not compile them.
+    task_checkpoints<float> floats;
+    task_checkpoints<double> doubles;
+};
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+extern const checkpoint_access checkpoint_files;
+}
+
+/// Where a task writes checkpoints: at its begin, behind each epoch, and where it is told to stop; with `every`, behind
+/// so many mini-batches of an epoch too. Where the file is there already, the task goes on from it.
+class checkpoint_file {
+public:
+    checkpoint_file() = default;
+    template <class Path>
+        requires std::convertible_to<const Path&, std::filesystem::path>
+    checkpoint_file(const Path& where, extent every_mini_batches = 0)
+        : path(where), every(every_mini_batches),
+          files(&define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::checkpoint_files) {}
+
+    std::filesystem::path path{};
+    extent every = 0;
+    const checkpoint_access* files = nullptr;  ///< null: no checkpoints
+};
 
 /// How a training goes on: the values in force, which handlers may change at any event.
 struct update_settings {
@@ -28823,18 +28925,13 @@ struct update_options {
     std::optional<bool> shuffle{};
     std::optional<std::uint64_t> seed{};
     std::optional<double> learning_rate{}, momentum{}, beta1{}, beta2{}, eps{};
+    /// `.checkpoint = "run.checkpoint"`: the process may be killed at any moment. The same task, made again with the
+    /// same model, examples and options, goes on where the file says, and ends with the same bits as one that was not
+    /// killed. A handler sees `training_begin` again; the settings are those of the file behind it. With other `epochs`
+    /// the training ends earlier or later. Remove the file for a new training: one of other examples or options is
+    /// refused.
+    checkpoint_file checkpoint{};
 };
-
-/// What happens in a training, or several such things: `update_event::training_begin | update_event::epoch_end`.
-enum class update_event : unsigned { training_begin = 1, mini_batch_end = 2, epoch_end = 4 };
-constexpr update_event operator|(update_event a, update_event b) {
-    return static_cast<update_event>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
-}
-constexpr update_event operator&(update_event a, update_event b) {
-    return static_cast<update_event>(static_cast<unsigned>(a) & static_cast<unsigned>(b));
-}
-inline constexpr update_event all_update_events =
-    update_event::training_begin | update_event::mini_batch_end | update_event::epoch_end;
 
 /// At the end of an epoch and of the task, `epoch` and `mini_batch` are the last that ran.
 struct update_metrics {
@@ -28888,6 +28985,218 @@ inline void apply_options(const update_options& options, update_settings& settin
     check_settings(settings);
 }
 
+}  // namespace bespoke
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+/// What a training needs to go on as if nothing had been: `training.save_checkpoint(path)`,
+/// `training.load_checkpoint(path)`, and `update(net, setup, {.checkpoint = path})`.
+namespace bespoke {
+
+/// Where a task is.
+struct update_cursor {
+    update_settings begun;     ///< as the task was made
+    update_settings settings;  ///< in force
+    update_metrics metrics;
+    extent epoch = 0, mini_batch = 0;  ///< that come next
+    std::size_t first = 0;             ///< place of the next example in the epoch's order
+    double sum = 0;            ///< of the losses of the examples before
+    bool shuffle = true;       ///< of this epoch
+    std::uint64_t seed = 0;    ///< likewise
+    std::uint64_t examples = 0, examples_id = 0;  ///< how many, and which
+
+    /// Calls `visit(name, field)` for each.
+    template <class Cursor, class Visit>
+    static void each(Cursor& c, const Visit& visit) {
+        const auto each_setting = [&](const std::string& prefix, auto& s) {
+            visit(prefix + "epochs", s.epochs);
+            visit(prefix + "mini_batch_size", s.mini_batch_size);
+            visit(prefix + "shuffle", s.shuffle);
+            visit(prefix + "seed", s.seed);
+            visit(prefix + "learning_rate", s.learning_rate);
+        };
+        each_setting("begun.", c.begun);
+        each_setting("settings.", c.settings);
+        visit("metrics.loss", c.metrics.loss);
+        visit("metrics.epoch", c.metrics.epoch);
+        visit("metrics.mini_batch", c.metrics.mini_batch);
+        visit("epoch", c.epoch);
+        visit("mini_batch", c.mini_batch);
+        visit("first", c.first);
+        visit("sum", c.sum);
+        visit("shuffle", c.shuffle);
+        visit("seed", c.seed);
+        visit("examples", c.examples);
+        visit("examples_id", c.examples_id);
+    }
+};
+
+/// What a checkpoint holds. The arrays lie elsewhere.
+struct training_state {
+    struct parameter {
+        std::string name;  ///< "fc.weights"
+        shape dimensions;
+        bool learns;
+        std::span<const std::byte> bytes;
+        std::vector<std::span<const std::byte>> moments{};  ///< where it learns: what the optimizer keeps for it
+    };
+    struct hyper_parameter {
+        std::string name;  ///< "1.learning_rate": of the second transformation
+        double value;
+    };
+    std::size_t element_size;
+    std::vector<std::string> layers{};  ///< their types, as errors say them: "innerProduct"
+    std::vector<parameter> parameters{};
+    std::string optimizer{};  ///< "clip_by_global_norm, adam, decay_weights"
+    std::vector<hyper_parameter> hyper_parameters{};
+    std::uint64_t steps = 0, moments = 0;
+    std::map<std::string, std::string> notes{};
+    std::optional<update_cursor> cursor{};    ///< of a task
+    std::shared_ptr<const void> owner{};      ///< of arrays that nobody else has
+};
+
+template <class T>
+training_state trainer<T>::state() const {
+    core().parameter_gradients();  // throws where the network was moved from
+    const engine<T>& now = core();
+    const plan_view& p = plan();
+    any_optimizer<T> chosen = optimizer_;
+    training_state result{.element_size = sizeof(T)};
+    for (const step_facts& step : p.steps) {
+        const std::string_view place = p[step.place], type = place.substr(std::min(place.rfind('('), place.size()));
+        result.layers.emplace_back(type.ends_with(')') ? type.substr(1, type.size() - 2) : "");  // it was too long
+    }
+    result.steps = steps_;
+    result.moments = static_cast<std::uint64_t>(chosen.moments());
+    const auto list = chosen.parameters();
+    for (std::size_t k = 0; k < list.size(); ++k) {
+        result.optimizer += (k == 0 ? "" : ", ") + std::string(list[k].name);
+        list[k].each([&](const char* name, const double* value) {
+            result.hyper_parameters.push_back({std::to_string(k) + "." + name, *value});
+        });
+    }
+    const extent total = gradients_.size();
+    const T* kept = state_.data();
+    if (state_.size() != chosen.moments() * total) {  // the next step begins with zeros
+        const auto zeros = std::make_shared<buffer<T>>(chosen.moments() * total);
+        kept = zeros->data();
+        result.owner = zeros;
+    }
+    const auto bytes_of = [](const T* values, extent size) {
+        return std::as_bytes(std::span(values, static_cast<std::size_t>(size)));
+    };
+    std::size_t k = 0;
+    for (std::size_t i = 0; i < p.parameters.size(); ++i) {
+        const parameter_facts& facts = p.parameters[i];
+        const extent size = facts.dimensions.size();
+        const bool learns = k < slots_.size() && slot_parameters_[k] == i;
+        result.parameters.push_back({std::string(p[p.steps[facts.step].name]) + "." + std::string(facts.name),
+                                     facts.dimensions, learns, bytes_of(size == 0 ? nullptr : now.parameter(i), size)});
+        if (!learns) continue;
+        for (extent m = 0; m < chosen.moments(); ++m)
+            result.parameters.back().moments.push_back(bytes_of(kept + m * total + slots_[k].offset, size));
+        ++k;
+    }
+    return result;
+}
+
+template <class T>
+void trainer<T>::restore(const training_state& from) {
+    engine<T>& engine = core();
+    any_optimizer<T> chosen = optimizer_;
+    const auto set = [&](std::span<const optimizer_parameters> list) {
+        std::size_t next = 0;
+        for (const optimizer_parameters& one : list)
+            one.each([&](const char*, double* value) { *value = from.hyper_parameters[next++].value; });
+    };
+    const auto list = optimizer_.parameters();
+    set(chosen.parameters());
+    check_parameters(chosen.parameters(), "checkpoint: ");
+    if (static_cast<std::uint64_t>(chosen.moments()) != from.moments)
+        throw error(errc::bad_value, "checkpoint: the optimizer keeps " + std::to_string(chosen.moments()) +
+                                         " numbers for each weight, the checkpoint has " +
+                                         std::to_string(from.moments));
+    const auto copy = [](std::span<const std::byte> bytes, T* to) {
+        if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+    };
+    const auto& facts = plan().parameters;
+    const bool has_kept = examples_.count() > 0 && std::ranges::count(plan_.trained_steps, 0) > 0;
+    buffer<T> kept(chosen.moments() * gradients_.size());
+    std::vector<std::pair<std::size_t, T*>> changed;
+    std::size_t k = 0;
+    for (std::size_t i = 0; i < facts.size(); ++i) {
+        const auto& parameter = from.parameters[i];
+        for (std::size_t m = 0; m < parameter.moments.size(); ++m)
+            copy(parameter.moments[m], kept.data() + static_cast<extent>(m) * gradients_.size() + slots_[k].offset);
+        if (parameter.learns) ++k;
+        if (parameter.bytes.empty() ||
+            std::memcmp(std::as_const(engine).parameter(i), parameter.bytes.data(), parameter.bytes.size()) == 0)
+            continue;
+        if (has_kept && !parameter.learns)
+            throw error(errc::bad_argument, "checkpoint: " + parameter.name +
+                                                ", which do not learn, are others than those that the examples came "
+                                                "through: load the checkpoint first, then the examples");
+        changed.emplace_back(i, engine.parameter(i));
+    }
+    engine.measure();  // from here on nothing fails
+    for (const auto& [number, to] : changed) copy(from.parameters[number].bytes, to);
+    set(list);
+    state_ = std::move(kept);
+    steps_ = from.steps;
+    engine.change();
+}
+
+template <class T>
+void trainer<T>::save_checkpoint(const std::filesystem::path& path,
+                                 const std::map<std::string, std::string>& notes) const {
+    training_state now = state();
+    now.notes = notes;
+    define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::checkpoint_files.write(path, now);
+}
+
+template <class T>
+std::map<std::string, std::string> trainer<T>::load_checkpoint(const std::filesystem::path& path) {
+    training_state there =
+        define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::checkpoint_files.read(path, state());
+    restore(there);
+    return std::move(there.notes);
+}
+
+}  // namespace bespoke
+
+#include <atomic>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <optional>
+#include <system_error>
+#include <thread>
+
+namespace bespoke {
+
+/// What happens in a training, or several such things: `update_event::training_begin | update_event::epoch_end`.
+enum class update_event : unsigned { training_begin = 1, mini_batch_end = 2, epoch_end = 4 };
+constexpr update_event operator|(update_event a, update_event b) {
+    return static_cast<update_event>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+constexpr update_event operator&(update_event a, update_event b) {
+    return static_cast<update_event>(static_cast<unsigned>(a) & static_cast<unsigned>(b));
+}
+inline constexpr update_event all_update_events =
+    update_event::training_begin | update_event::mini_batch_end | update_event::epoch_end;
+
 /// What a task needs of a model: something to train it with, that holds the examples.
 template <class T>
 struct learner {
@@ -28896,6 +29205,24 @@ struct learner {
     bool frozen_wait = false;              ///< frozen steps have to run
     std::vector<std::vector<T>> inputs{};  ///< until they have
     std::string not_finite{};              ///< the first input that is not, with its example
+    checkpoint_file checkpoint{};
+    update_cursor cursor{};
+    bool resumes = false;  ///< from there
+
+    /// Goes on from the checkpoint of these examples, where there is one.
+    void resume(const checkpoint_file& file, std::size_t examples, std::span<const example_data<T>> in,
+                std::span<const example_data<T>> targets) {
+        checkpoint = file;
+        cursor.begun = settings;
+        if (checkpoint.files != nullptr) checkpoints().resume(*this, examples, in, targets);
+    }
+    void save(const update_settings& now, const update_metrics& metrics) {
+        if (checkpoint.files != nullptr) checkpoints().save(*this, now, metrics);
+    }
+    const task_checkpoints<T>& checkpoints() const {
+        if constexpr (std::is_same_v<T, float>) return checkpoint.files->floats;
+        else return checkpoint.files->doubles;
+    }
 
     /// Checks the examples and takes them over.
     void take(std::size_t examples, std::span<const example_data<T>> in, std::span<const example_data<T>> targets) {
@@ -29107,6 +29434,7 @@ learner<T> make_learner(trainable<T> network, const training_setup<T>& setup, co
     any_optimizer<T> optimizer = setup.with;
     apply_options(options, result.settings, optimizer.parameters());
     result.training = std::make_unique<trainer<T>>(network, setup.losses, std::move(optimizer), setup.which);
+    result.resume(options.checkpoint, setup.examples, setup.inputs, setup.targets);
     result.take(setup.examples, setup.inputs, setup.targets);
     return result;
 }
@@ -29135,29 +29463,42 @@ void run_epochs(learner<T>& learning, update_progress& progress, void (*tell)(vo
     learning.inputs.clear();
     std::vector<std::size_t> order(training.examples());
     happened(update_event::training_begin);
-    for (extent epoch = 0; epoch < settings.epochs && !stop; ++epoch) {
-        metrics.epoch = epoch;
+    update_cursor& at = learning.cursor;
+    if (learning.resumes) {
+        settings = at.settings;
+        metrics = at.metrics;
+        if (rate != nullptr) *rate = settings.learning_rate;
+    } else {
+        learning.save(settings, metrics);
+    }
+    while (at.epoch < settings.epochs && !stop) {
+        metrics.epoch = at.epoch;
+        if (at.first == 0) at.shuffle = settings.shuffle, at.seed = settings.seed;
         std::iota(order.begin(), order.end(), std::size_t{0});
-        if (settings.shuffle) {
-            philox random(settings.seed, static_cast<std::uint64_t>(epoch));
+        if (at.shuffle) {
+            philox random(at.seed, static_cast<std::uint64_t>(at.epoch));
             bespoke::shuffle(std::span(order), random);
         }
-        double sum = 0;
-        std::size_t first = 0;
-        for (extent mini_batch = 0; first < order.size() && !stop; ++mini_batch) {
-            metrics.mini_batch = mini_batch;
+        while (at.first < order.size() && !stop) {
+            metrics.mini_batch = at.mini_batch;
             const std::size_t count =
-                std::min(static_cast<std::size_t>(settings.mini_batch_size), order.size() - first);
-            metrics.loss = training.step(std::span(order).subspan(first, count));
+                std::min(static_cast<std::size_t>(settings.mini_batch_size), order.size() - at.first);
+            metrics.loss = training.step(std::span(order).subspan(at.first, count));
             check(std::isfinite(metrics.loss), "the loss");
-            sum += metrics.loss * static_cast<double>(count);
-            first += count;
+            at.sum += metrics.loss * static_cast<double>(count);
+            at.first += count;
+            ++at.mini_batch;
             happened(update_event::mini_batch_end);
+            if (learning.checkpoint.every > 0 && at.mini_batch % learning.checkpoint.every == 0 && !stop)
+                learning.save(settings, metrics);
         }
         check(training.finite(), "a weight after the last update");
-        if (stop) break;
-        metrics.loss = sum / static_cast<double>(order.size());
+        if (stop) return learning.save(settings, metrics);
+        metrics.loss = at.sum / static_cast<double>(order.size());
         happened(update_event::epoch_end);
+        ++at.epoch;
+        at.first = 0, at.mini_batch = 0, at.sum = 0;
+        learning.save(settings, metrics);
     }
 }
 
@@ -29243,1116 +29584,393 @@ BESPOKE_INSTANCE void run_epochs(learner<float>&, update_progress&, void (*)(voi
 
 
 
-
-
-
-
-#include <cstdint>
-#include <memory>
-#include <string_view>
-#include <vector>
-
-/// Images as values of features: numbers of 8 bits in memory. Nothing here reads a file of pictures.
-namespace bespoke {
-
-/// What the bytes of a pixel are, in their order. The `a` of rgba and bgra is not looked at.
-enum class pixel_layout { gray, rgb, bgr, rgba, bgra };
-
-constexpr std::string_view name_of(pixel_layout layout) {
-    constexpr std::string_view names[] = {"GRAY", "RGB", "BGR", "RGBA", "BGRA"};
-    return names[static_cast<std::size_t>(layout)];
-}
-constexpr extent bytes_of(pixel_layout layout) {
-    return layout == pixel_layout::gray ? 1 : layout < pixel_layout::rgba ? 3 : 4;
-}
-
-/// What the channels of an image are to a network, in their order; with the specification's numbers.
-/// Core ML specification, `ColorSpace` of ImageFeatureType, without the GRAYSCALE_FLOAT16 of later versions.
-enum class image_color_space { invalid_color_space = 0, grayscale = 10, rgb = 20, bgr = 30 };
-
-constexpr std::string_view name_of(image_color_space space) {
-    switch (space) {
-        case image_color_space::grayscale:
-            return "GRAYSCALE";
-        case image_color_space::rgb:
-            return "RGB";
-        case image_color_space::bgr:
-            return "BGR";
-        default:
-            return "INVALID_COLOR_SPACE";
-    }
-}
-constexpr extent channels_of(image_color_space space) { return space == image_color_space::grayscale ? 1 : 3; }
-/// Whether an image of this layout can be given: gray for gray, any of the colours for colours.
-constexpr bool accepts(image_color_space space, pixel_layout layout) {
-    return (space == image_color_space::grayscale) == (layout == pixel_layout::gray);
-}
-
-struct image_size {
-    extent width = 0, height = 0;
-    friend constexpr bool operator==(const image_size&, const image_size&) = default;
-};
-
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-/// Pixels: row after row from the top, the bytes of a pixel side by side. Copies share the bytes, which never change.
-class image {
-public:
-    /// Throws errc::bad_argument unless `pixels` has as many bytes as width x height pixels, at least one.
-    image(extent width, extent height, pixel_layout layout, std::vector<std::uint8_t> pixels);
-
-    extent width() const { return size_.width; }
-    extent height() const { return size_.height; }
-    image_size size() const { return size_; }
-    pixel_layout layout() const { return layout_; }
-    const std::vector<std::uint8_t>& pixels() const { return *pixels_; }
-
-    friend bool operator==(const image& a, const image& b) {
-        return a.size_ == b.size_ && a.layout_ == b.layout_ && *a.pixels_ == *b.pixels_;
-    }
-
-private:
-    image_size size_;
-    pixel_layout layout_;
-    std::shared_ptr<const std::vector<std::uint8_t>> pixels_;
-};
-
-/// Writes channel after channel, each [height, width], as `space` orders them, to `to`.
-void read_pixels(const image& from, image_color_space space, float* to);
-/// The other way round: an image gray, rgb or bgr of the channels at `from`. Numbers are rounded to the nearest from 0
-/// to 255, NaN to 0; the specification does not say how.
-image make_image(const float* from, image_size size, image_color_space space);
-
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::image;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::make_image;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_pixels;
-
-}  // namespace bespoke
-
-#ifdef BESPOKE_IMPLEMENTATION
-
 #include <algorithm>
-#include <cmath>
-#include <limits>
+#include <span>
 #include <string>
 #include <utility>
 
-namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-image::image(extent width, extent height, pixel_layout layout, std::vector<std::uint8_t> pixels)
-    : size_{width, height}, layout_(layout) {
-    constexpr extent most = std::numeric_limits<extent>::max() / 4;
-    const extent wanted = width < 1 || height < 1 ? -1 : checked_product(width, height, most);
-    if (wanted < 0 || static_cast<std::size_t>(wanted * bytes_of(layout)) != pixels.size())
-        throw error(errc::bad_argument, "image: the bytes of " + std::to_string(width) + " x " +
-                                            std::to_string(height) + " pixels " + std::string(name_of(layout)) +
-                                            " wanted, " + std::to_string(pixels.size()) + " came");
-    pixels_ = std::make_shared<const std::vector<std::uint8_t>>(std::move(pixels));
-}
-
-void read_pixels(const image& from, image_color_space space, float* to) {
-    const extent pixels = from.width() * from.height(), step = bytes_of(from.layout()), channels = channels_of(space);
-    const bool from_blue = from.layout() == pixel_layout::bgr || from.layout() == pixel_layout::bgra;
-    const bool turned = from_blue != (space == image_color_space::bgr);
-    for (extent c = 0; c < channels; ++c) {
-        const std::uint8_t* bytes = from.pixels().data() + (channels == 3 && turned ? 2 - c : c);
-        for (extent i = 0; i < pixels; ++i) to[c * pixels + i] = static_cast<float>(bytes[i * step]);
-    }
-}
-
-image make_image(const float* from, image_size size, image_color_space space) {
-    const extent pixels = size.width * size.height, channels = channels_of(space);
-    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(pixels * channels));
-    for (extent c = 0; c < channels; ++c)
-        for (extent i = 0; i < pixels; ++i) {
-            const float v = from[c * pixels + i];
-            bytes[static_cast<std::size_t>(i * channels + c)] =
-                static_cast<std::uint8_t>(v > 0 ? std::nearbyint(std::min(v, 255.0F)) : 0);
-        }
-    return {size.width, size.height,
-            space == image_color_space::grayscale ? pixel_layout::gray
-            : space == image_color_space::rgb     ? pixel_layout::rgb
-                                                  : pixel_layout::bgr,
-            std::move(bytes)};
-}
-
-}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-#endif
-
-#include <concepts>
-#include <cstdint>
-#include <initializer_list>
-#include <map>
-#include <memory>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <variant>
-#include <vector>
-
-/// What goes into a model and comes out of it: values under names. Core ML specification, FeatureTypes.proto.
-/// The types that a model declares stand in feature_type.hpp.
+/// How a task goes on from its checkpoint, and writes it. Compiled with the implementation alone.
 namespace bespoke {
 
-/// `ArrayDataType`, with the specification's numbers.
-enum class array_data_type {
-    invalid_array_data_type = 0,
-    float32 = 65568,
-    float64 = 65600,  ///< `DOUBLE`
-    int32 = 131104,
-};
-
-constexpr std::string_view name_of(array_data_type type) {
-    switch (type) {
-        case array_data_type::float32:
-            return "FLOAT32";
-        case array_data_type::float64:
-            return "DOUBLE";
-        case array_data_type::int32:
-            return "INT32";
-        default:
-            return "INVALID_ARRAY_DATA_TYPE";
-    }
-}
-
-/// The C++ types that a multi-array can hold.
 template <class T>
-concept array_element = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, std::int32_t>;
-
-template <array_element T>
-inline constexpr array_data_type data_type_of = std::same_as<T, float>    ? array_data_type::float32
-                                                : std::same_as<T, double> ? array_data_type::float64
-                                                                          : array_data_type::int32;
-
-/// An xtensor expression of these, evaluated or not.
-template <class E>
-concept array_expression =
-    xt::is_xexpression<std::decay_t<E>>::value && array_element<typename std::decay_t<E>::value_type>;
-
-/// A vector or the like: no array yet.
-template <class V>
-concept numbers_without_shape =
-    array_like<V> && !array_expression<V> && !std::convertible_to<V, std::string_view> &&
-    !std::same_as<V, std::vector<std::int64_t>>;
-
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-/// An array of float, double or int32 behind one type. Made from any xtensor expression of these. Copies share the
-/// elements, which never change.
-class multi_array {
-public:
-    using variant = std::variant<tensor<float>, tensor<double>, tensor<std::int32_t>>;
-
-    /// One float32 zero of rank 0.
-    multi_array();
-    multi_array(const multi_array&) = default;  // nothing moves: what was moved from would have no elements
-    multi_array& operator=(const multi_array&) = default;
-    /// Throws errc::bad_argument where `values` has more than `max_rank` axes.
-    template <array_expression E>
-    multi_array(E&& values) : multi_array(checked(), as_tensor(std::forward<E>(values))) {}
-    /// Says what is wanted instead.
-    template <numbers_without_shape V>
-    multi_array(const V&) {
-        static_assert(!std::same_as<V, V>,
-                      "a multi-array has a shape, and floats, doubles or int32 in it: a bespoke::tensor, or "
-                      "xt::adapt(values, {1, 1, 8, 8}), wanted");
+void resume_task(learner<T>& task, std::size_t examples, std::span<const example_data<T>> in,
+                 std::span<const example_data<T>> targets) {
+    const checkpoint_file& checkpoint = task.checkpoint;
+    const update_settings& settings = task.settings;
+    trainer<T>* const training = task.training.get();
+    update_cursor& cursor = task.cursor;
+    cursor.examples = examples;
+    for (const auto& list : {in, targets})
+        for (const example_data<T>& values : list)
+            cursor.examples_id = checkpoint.files->mix(cursor.examples_id, std::as_bytes(values));
+    if (!checkpoint.files->is_there(checkpoint.path)) return;
+    const training_state mine = training->state(), there = checkpoint.files->read(checkpoint.path, mine);
+    const auto wanted = [&](bool holds, const std::string& what) {
+        if (!holds)
+            throw error(errc::bad_value, checkpoint.path.string() + ": it is not a checkpoint of this task: " + what +
+                                             " (without the file, a new training begins)");
+    };
+    wanted(there.cursor.has_value(), "it was written by a trainer");
+    update_cursor from = *there.cursor;
+    wanted(from.examples == cursor.examples, "it has " + std::to_string(from.examples) + " examples, " +
+                                                 std::to_string(examples) + " came");
+    wanted(from.examples_id == cursor.examples_id, "it was begun with other examples");
+    const auto as_begun = [&](const char* name, auto begun, auto came) {
+        wanted(begun == came, std::string(name) + " " + std::to_string(begun) + " when it began, " +
+                                  std::to_string(came) + " came");
+    };
+    as_begun("mini-batch size", from.begun.mini_batch_size, settings.mini_batch_size);
+    as_begun("shuffle", from.begun.shuffle, settings.shuffle);
+    as_begun("seed", from.begun.seed, settings.seed);
+    as_begun("learning rate", from.begun.learning_rate, settings.learning_rate);
+    bool has_rate = false;
+    for (std::size_t k = 0; k < mine.hyper_parameters.size(); ++k) {
+        const auto& [name, value] = mine.hyper_parameters[k];
+        if (name.ends_with(".learning_rate") && !std::exchange(has_rate, true)) continue;  // a handler may set it
+        as_begun(name.c_str() + name.find('.') + 1, there.hyper_parameters[k].value, value);
     }
+    wanted(from.first <= examples && from.mini_batch <= static_cast<extent>(examples), "it is behind its last example");
+    check_settings(from.settings);
+    training->restore(there);
+    if (from.begun.epochs != settings.epochs) from.settings.epochs = settings.epochs;
+    from.begun = settings;
+    cursor = from;
+    task.resumes = true;
+}
 
-    bespoke::shape shape() const;
-    array_data_type data_type() const;
-    /// Null where the elements are of another type.
-    template <array_element T>
-    const tensor<T>* get_if() const;
-    /// A copy whose elements are of type T. Fractions are cut off and what int32 cannot hold is clamped to
-    /// its range (NaN to 0).
-    template <array_element T>
-    tensor<T> cast() const;
-    const variant& values() const;
-
-    friend bool operator==(const multi_array& a, const multi_array& b) { return a.equals(b); }
-
-private:
-    struct checked {};
-    multi_array(checked, tensor<float>&& values);
-    multi_array(checked, tensor<double>&& values);
-    multi_array(checked, tensor<std::int32_t>&& values);
-    bool equals(const multi_array& other) const;
-
-    struct elements;  // who composes networks only should not pay for three xtensor classes
-    std::shared_ptr<const elements> values_;
-};
-
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::multi_array;
-
-using string_dictionary = std::map<std::string, double>;
-using int64_dictionary = std::map<std::int64_t, double>;
-using int64_sequence = std::vector<std::int64_t>;
-using string_sequence = std::vector<std::string>;
-
-/// One value of any feature type.
-using feature_value = std::variant<std::int64_t, double, std::string, multi_array, string_dictionary,
-                                   int64_dictionary, int64_sequence, string_sequence, image>;
-
-namespace detail {
-
-template <class... F>
-struct overloaded : F... {
-    using F::operator()...;
-};
-
-template <class... F>
-overloaded(F...) -> overloaded<F...>;
-
-template <class T, class Variant>
-inline constexpr bool is_alternative = false;
-template <class T, class... Alternatives>
-inline constexpr bool is_alternative<T, std::variant<Alternatives...>> = (std::same_as<T, Alternatives> || ...);
-
-}  // namespace detail
-
-/// What `features::get<T>` is asked for, for people: "a multi-array FLOAT32".
 template <class T>
-constexpr std::string_view kind_of() {
-    if constexpr (std::same_as<T, std::int64_t>)
-        return "an int64";
-    else if constexpr (std::same_as<T, double>)
-        return "a double";
-    else if constexpr (std::same_as<T, std::string>)
-        return "a string";
-    else if constexpr (std::same_as<T, multi_array>)
-        return "a multi-array";
-    else if constexpr (std::same_as<T, string_dictionary>)
-        return "a dictionary of strings";
-    else if constexpr (std::same_as<T, int64_dictionary>)
-        return "a dictionary of int64";
-    else if constexpr (std::same_as<T, int64_sequence>)
-        return "a sequence of int64";
-    else if constexpr (std::same_as<T, string_sequence>)
-        return "a sequence of strings";
-    else if constexpr (std::same_as<T, image>)
-        return "an image";
-    else if constexpr (std::same_as<T, tensor<float>>)
-        return "a multi-array FLOAT32";
-    else if constexpr (std::same_as<T, tensor<double>>)
-        return "a multi-array DOUBLE";
-    else
-        return "a multi-array INT32";
+void save_task(learner<T>& task, const update_settings& now, const update_metrics& metrics) {
+    training_state state = task.training->state();
+    task.cursor.settings = now;
+    task.cursor.metrics = metrics;
+    state.cursor = task.cursor;
+    task.checkpoint.files->write(task.checkpoint.path, state);
 }
-
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-/// "[1, 8, 8]"
-std::string to_text(const shape& s);
-/// "20 x 10"
-std::string to_text(const image_size& size);
-/// What a value is, for people: "a multi-array FLOAT32 [1, 8, 8]".
-std::string to_text(const feature_value& value);
-
-/// Values under names, in the order of the names:
-///
-///     features{{"image", image}, {"label", 3}, {"title", "a"}}
-class features {
-public:
-    using map = std::map<std::string, feature_value, std::less<>>;
-
-    // defined with the implementation: they are dear to compile
-    features();
-    features(const features&);
-    features(features&&) noexcept;
-    features& operator=(const features&);
-    features& operator=(features&&) noexcept;
-    ~features();
-    /// Throws errc::duplicate_name.
-    features(std::initializer_list<map::value_type> values);
-
-    /// Looks at the value, which stays here. Throws errc::unknown_name with the names that there are.
-    const feature_value& at(std::string_view name) const&;
-    feature_value at(std::string_view name) && { return std::as_const(*this).at(name); }
-    /// The value, which must be of type T: an alternative of `feature_value`, or the `tensor` in a
-    /// multi-array. Throws errc::unknown_name, or errc::bad_value where the value is something else.
-    template <class T>
-    const T& get(std::string_view name) const& {
-        constexpr bool is_value = detail::is_alternative<T, feature_value>;
-        constexpr bool is_tensor = detail::is_alternative<T, multi_array::variant>;
-        static_assert(is_value || is_tensor,
-                      "no feature holds a value of this type: an alternative of feature_value (std::int64_t, double, "
-                      "std::string ...) or a tensor wanted");
-        const feature_value& value = at(name);
-        if constexpr (is_value) {
-            if (const T* found = std::get_if<T>(&value)) return *found;
-        } else if constexpr (is_tensor) {
-            if (const auto* array = std::get_if<multi_array>(&value))
-                if (const T* found = array->get_if<typename T::value_type>()) return *found;
-        }
-        refuse(name, kind_of<T>(), value);
-    }
-    /// Of features that nobody keeps, as `m.predict(x).get<T>("y")`: a copy, which outlives them.
-    template <class T>
-    T get(std::string_view name) && {
-        return std::as_const(*this).template get<T>(name);
-    }
-    /// Null where there is no such name.
-    const feature_value* find(std::string_view name) const;
-    bool contains(std::string_view name) const { return find(name) != nullptr; }
-    /// Adds the value or replaces the one of this name.
-    void set(std::string name, feature_value value);
-
-    std::size_t size() const { return values_.size(); }
-    bool empty() const { return values_.empty(); }
-    map::const_iterator begin() const { return values_.begin(); }
-    map::const_iterator end() const { return values_.end(); }
-
-    friend bool operator==(const features& a, const features& b) { return a.equals(b); }
-
-private:
-    [[noreturn]] static void refuse(std::string_view name, std::string_view wanted, const feature_value& came);
-    bool equals(const features& other) const;
-
-    map values_;
-};
-
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::features;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_text;
 
 }  // namespace bespoke
 
-#ifdef BESPOKE_IMPLEMENTATION
-
-#include <algorithm>
-#include <limits>
-
-namespace bespoke {
-namespace detail {
-
-template <class T, class U>
-T converted(U value) {
-    if constexpr (std::same_as<T, std::int32_t> && std::floating_point<U>) {
-        using limits = std::numeric_limits<std::int32_t>;
-        if (value != value) return 0;
-        const auto wide = static_cast<double>(value);
-        return static_cast<T>(std::clamp(wide, double{limits::min()}, double{limits::max()}));
-    } else {
-        return static_cast<T>(value);
-    }
-}
-
-}  // namespace detail
-
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-struct multi_array::elements {
-    variant values;
-
-    template <class T>
-    explicit elements(tensor<T>&& given) : values(std::in_place_type<tensor<T>>) {
-        const std::size_t rank = given.dimension();
-        if (rank > max_rank)
-            throw error(errc::bad_argument, "multi-array: at most " + std::to_string(max_rank) + " axes wanted, but " +
-                                                std::to_string(rank) + " came");
-        take(std::get<tensor<T>>(values), std::move(given));
-    }
-};
-
-multi_array::multi_array() : multi_array(checked(), tensor<float>()) {}
-multi_array::multi_array(checked, tensor<float>&& values)
-    : values_(std::make_shared<const elements>(std::move(values))) {}
-multi_array::multi_array(checked, tensor<double>&& values)
-    : values_(std::make_shared<const elements>(std::move(values))) {}
-multi_array::multi_array(checked, tensor<std::int32_t>&& values)
-    : values_(std::make_shared<const elements>(std::move(values))) {}
-
-const multi_array::variant& multi_array::values() const { return values_->values; }
-template <array_element T>
-const tensor<T>* multi_array::get_if() const {
-    return std::get_if<tensor<T>>(&values_->values);
-}
-template const tensor<float>* multi_array::get_if() const;
-template const tensor<double>* multi_array::get_if() const;
-template const tensor<std::int32_t>* multi_array::get_if() const;
-bool multi_array::equals(const multi_array& other) const { return values() == other.values(); }
-
-bespoke::shape multi_array::shape() const {
-    return std::visit([](const auto& values) { return shape_of(values); }, values());
-}
-array_data_type multi_array::data_type() const {
-    return std::visit(
-        [](const auto& values) { return data_type_of<typename std::decay_t<decltype(values)>::value_type>; }, values());
-}
-template <array_element T>
-tensor<T> multi_array::cast() const {
-    return std::visit(
-        [](const auto& values) {
-            tensor<T> result(values.shape());
-            std::transform(values.begin(), values.end(), result.begin(),
-                           [](auto v) { return detail::converted<T>(v); });
-            return result;
-        },
-        values());
-}
-template tensor<float> multi_array::cast() const;
-template tensor<double> multi_array::cast() const;
-template tensor<std::int32_t> multi_array::cast() const;
-
-std::string to_text(const shape& s) {
-    std::string text = "[";
-    for (std::size_t axis = 0; axis < s.rank(); ++axis)
-        text += (axis > 0 ? ", " : "") + std::to_string(s[axis]);
-    return text + "]";
-}
-
-std::string to_text(const image_size& size) {
-    return std::to_string(size.width) + " x " + std::to_string(size.height);
-}
-
-std::string to_text(const feature_value& value) {
-    return std::visit(
-        detail::overloaded{[](const multi_array& a) {
-                               return std::string(kind_of<multi_array>())
-                                   .append(" ")
-                                   .append(name_of(a.data_type()))
-                                   .append(" ")
-                                   .append(to_text(a.shape()));
-                           },
-                           [](const image& i) {
-                               return std::string(kind_of<image>())
-                                   .append(" ")
-                                   .append(name_of(i.layout()))
-                                   .append(" ")
-                                   .append(to_text(i.size()));
-                           },
-                           [](const int64_sequence& s) {
-                               return "a sequence of " + std::to_string(s.size()) + " int64";
-                           },
-                           [](const string_sequence& s) {
-                               return "a sequence of " + std::to_string(s.size()) + " strings";
-                           },
-                           []<class T>(const T&) { return std::string(kind_of<T>()); }},
-        value);
-}
-
-features::features() = default;
-features::features(const features&) = default;
-features::features(features&&) noexcept = default;
-features& features::operator=(const features&) = default;
-features& features::operator=(features&&) noexcept = default;
-features::~features() = default;
-features::features(std::initializer_list<map::value_type> values) {
-    for (const auto& [name, value] : values)
-        if (!values_.emplace(name, value).second)
-            throw error(errc::duplicate_name, "feature \"" + name + "\" is given twice");
-}
-
-const feature_value& features::at(std::string_view name) const& {
-    if (const feature_value* value = find(name)) return *value;
-    std::string names;
-    for (const auto& [other, value] : values_) names += (names.empty() ? "\"" : ", \"") + other + "\"";
-    throw error(errc::unknown_name, "no feature \"" + std::string(name) + "\"; there " +
-                                        (names.empty()         ? "is none"
-                                         : values_.size() == 1 ? "is only " + names
-                                                               : "are " + names));
-}
-void features::refuse(std::string_view name, std::string_view wanted, const feature_value& came) {
-    throw error(errc::bad_value, "feature \"" + std::string(name) + "\": " + std::string(wanted) +
-                                     " wanted, but it is " + to_text(came));
-}
-const feature_value* features::find(std::string_view name) const {
-    const auto found = values_.find(name);
-    return found == values_.end() ? nullptr : &found->second;
-}
-void features::set(std::string name, feature_value value) {
-    // of insert_or_assign g++ 12 leaves an empty part: lld and mold lose how exceptions leave what lies behind it
-    values_[std::move(name)] = std::move(value);
-}
-bool features::equals(const features& other) const { return values_ == other.values_; }
-
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-}  // namespace bespoke
-
-#endif
-
-#include <cstdint>
-#include <optional>
-#include <string>
-#include <variant>
-#include <vector>
-
-/// The types that a model declares for its features. Core ML specification, FeatureTypes.proto. Comparisons and what
-/// looks into a variant are defined with the implementation: they are dear to compile.
-namespace bespoke {
-
-/// How many: from `lower_bound` to `upper_bound`, both included; a negative upper bound is none.
-struct size_range {
-    extent lower_bound = 0;
-    extent upper_bound = unset;
-
-    constexpr bool contains(extent size) const {
-        return size >= lower_bound && (upper_bound < 0 || size <= upper_bound);
-    }
-    friend constexpr bool operator==(const size_range&, const size_range&) = default;
-};
-
-struct int64_feature_type {
-    friend bool operator==(const int64_feature_type&, const int64_feature_type&) = default;
-};
-struct double_feature_type {
-    friend bool operator==(const double_feature_type&, const double_feature_type&) = default;
-};
-struct string_feature_type {
-    friend bool operator==(const string_feature_type&, const string_feature_type&) = default;
-};
-/// The values of a dictionary are doubles.
-struct dictionary_feature_type {
-    enum class key { int64_key_type, string_key_type };
-    key key_type = key::int64_key_type;
-    friend bool operator==(const dictionary_feature_type&, const dictionary_feature_type&) = default;
-};
-struct sequence_feature_type {
-    enum class element { int64_type, string_type };
-    element type = element::int64_type;
-    bespoke::size_range size_range = {};
-    friend bool operator==(const sequence_feature_type&, const sequence_feature_type&) = default;
-};
-
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-struct enumerated_shapes {
-    std::vector<bespoke::shape> shapes = {};
-    friend bool operator==(const enumerated_shapes&, const enumerated_shapes&);
-};
-/// One range for each axis.
-struct shape_range {
-    std::vector<size_range> size_ranges = {};
-    friend bool operator==(const shape_range&, const shape_range&);
-};
-
-struct array_feature_type {
-    /// The required shape, or the default one where `shape_flexibility` is given. Rank 0 with no flexibility
-    /// is undeclared: any shape.
-    bespoke::shape shape = {};
-    array_data_type data_type = array_data_type::invalid_array_data_type;
-    std::variant<std::monostate, enumerated_shapes, shape_range> shape_flexibility = {};
-    /// What every element is where an optional feature is not given.
-    std::variant<std::monostate, std::int32_t, float, double> default_optional_value = {};
-
-    friend bool operator==(const array_feature_type&, const array_feature_type&);
-
-    /// `shape`, or what stands for it: the first enumerated shape, the lower bounds of the ranges.
-    bespoke::shape default_shape() const;
-    bool accepts(const bespoke::shape& s) const;
-    /// The shape of an output of this type for a blob of the shape `made`: of a flexible one that of the blob, perhaps
-    /// without some first axes of one element, or [C] of [.., 1, C, 1, 1]; else `default_shape` where that has as many
-    /// elements. Nothing: they do not fit.
-    std::optional<bespoke::shape> shape_of(const bespoke::shape& made) const;
-    /// Elements are converted where that keeps their meaning: any to floating point, but not the other way.
-    bool accepts(array_data_type type) const {
-        return type == data_type || data_type != array_data_type::int32;
-    }
-};
-
-struct enumerated_image_sizes {
-    std::vector<image_size> sizes = {};
-    friend bool operator==(const enumerated_image_sizes&, const enumerated_image_sizes&);
-};
-struct image_size_range {
-    size_range width_range = {}, height_range = {};
-    friend bool operator==(const image_size_range&, const image_size_range&);
-};
-
-struct image_feature_type {
-    /// The required size, or the default one where `size_flexibility` is given; there 0 x 0 is undeclared.
-    extent width = 0, height = 0;
-    std::variant<std::monostate, enumerated_image_sizes, image_size_range> size_flexibility = {};
-    image_color_space color_space = image_color_space::invalid_color_space;
-
-    friend bool operator==(const image_feature_type&, const image_feature_type&);
-
-    /// `width` and `height`, or what stands for them: the first enumerated size, the lower bounds of the ranges.
-    image_size default_size() const;
-    bool accepts(image_size size) const;
-};
-
-struct feature_type {
-    std::variant<int64_feature_type, double_feature_type, string_feature_type, array_feature_type,
-                 dictionary_feature_type, sequence_feature_type, image_feature_type>
-        type = {};
-    bool is_optional = false;
-
-    friend bool operator==(const feature_type&, const feature_type&);
-
-    /// Null where the type is another.
-    const array_feature_type* multi_array_type() const;
-    const image_feature_type* image_type() const;
-};
-
-/// "1..8", or "1.." where there is no upper bound.
-std::string to_text(const size_range& range);
-/// What is wanted, for people: "a multi-array FLOAT32 [1, 8..32, 8..]", "an image RGB 20 x 10".
-std::string to_text(const feature_type& type);
-/// Whether `value` can be given for a feature of type `type`.
-bool accepts(const feature_type& type, const feature_value& value);
-/// What is wrong with a declared type itself, or nothing.
-std::optional<fault> fault_of(const feature_type& type);
-
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::accepts;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::array_feature_type;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::enumerated_image_sizes;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::enumerated_shapes;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::fault_of;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::feature_type;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::image_feature_type;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::image_size_range;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::shape_range;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_text;
-
-}  // namespace bespoke
-
-#ifdef BESPOKE_IMPLEMENTATION
-
-#include <algorithm>
-#include <limits>
-#include <span>
-
-namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-bool operator==(const enumerated_shapes&, const enumerated_shapes&) = default;
-bool operator==(const shape_range&, const shape_range&) = default;
-bool operator==(const array_feature_type&, const array_feature_type&) = default;
-bool operator==(const enumerated_image_sizes&, const enumerated_image_sizes&) = default;
-bool operator==(const image_size_range&, const image_size_range&) = default;
-bool operator==(const image_feature_type&, const image_feature_type&) = default;
-bool operator==(const feature_type&, const feature_type&) = default;
-
-bespoke::shape array_feature_type::default_shape() const {
-    if (shape.rank() > 0) return shape;
-    if (const auto* enumerated = std::get_if<enumerated_shapes>(&shape_flexibility))
-        return enumerated->shapes.empty() ? shape : enumerated->shapes.front();
-    bespoke::shape lowest;
-    if (const auto* ranges = std::get_if<shape_range>(&shape_flexibility))
-        for (const size_range& r : ranges->size_ranges) lowest.push_back(r.lower_bound);
-    return lowest;
-}
-bool array_feature_type::accepts(const bespoke::shape& s) const {
-    if (const auto* enumerated = std::get_if<enumerated_shapes>(&shape_flexibility))
-        return std::ranges::find(enumerated->shapes, s) != enumerated->shapes.end();
-    if (const auto* ranges = std::get_if<shape_range>(&shape_flexibility))
-        return std::equal(ranges->size_ranges.begin(), ranges->size_ranges.end(), s.begin(), s.end(),
-                          [](const size_range& r, extent e) { return r.contains(e); });
-    return shape.rank() == 0 || s == shape;
-}
-std::optional<bespoke::shape> array_feature_type::shape_of(const bespoke::shape& made) const {
-    if (!std::holds_alternative<std::monostate>(shape_flexibility)) {
-        const extent* first = made.begin();
-        while (!accepts(bespoke::shape(std::span(first, made.end()))) && first != made.end() && *first == 1) ++first;
-        const bespoke::shape last(std::span(first, made.end()));
-        if (accepts(last)) return last;
-        if (last.rank() == 3 && last.size() == last[0] && accepts(bespoke::shape{last[0]}))
-            return bespoke::shape{last[0]};
-    }
-    const bespoke::shape usual = default_shape();
-    if (checked_size(usual, std::numeric_limits<extent>::max()) == made.size()) return usual;
-    return std::nullopt;
-}
-image_size image_feature_type::default_size() const {
-    if (width != 0 || height != 0) return {width, height};
-    if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&size_flexibility))
-        return enumerated->sizes.empty() ? image_size{} : enumerated->sizes.front();
-    if (const auto* range = std::get_if<image_size_range>(&size_flexibility))
-        return {range->width_range.lower_bound, range->height_range.lower_bound};
-    return {};
-}
-bool image_feature_type::accepts(image_size size) const {
-    if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&size_flexibility))
-        return std::ranges::find(enumerated->sizes, size) != enumerated->sizes.end();
-    if (const auto* range = std::get_if<image_size_range>(&size_flexibility))
-        return range->width_range.contains(size.width) && range->height_range.contains(size.height);
-    return size == image_size{width, height};
-}
-const array_feature_type* feature_type::multi_array_type() const { return std::get_if<array_feature_type>(&type); }
-const image_feature_type* feature_type::image_type() const { return std::get_if<image_feature_type>(&type); }
-
-std::string to_text(const size_range& range) {
-    if (range.upper_bound < 0) return std::to_string(range.lower_bound) + "..";
-    if (range.lower_bound == range.upper_bound) return std::to_string(range.lower_bound);
-    return std::to_string(range.lower_bound) + ".." + std::to_string(range.upper_bound);
-}
-
-std::string to_text(const feature_type& type) {
-    if (std::holds_alternative<int64_feature_type>(type.type)) return std::string(kind_of<std::int64_t>());
-    if (std::holds_alternative<double_feature_type>(type.type)) return std::string(kind_of<double>());
-    if (std::holds_alternative<string_feature_type>(type.type)) return std::string(kind_of<std::string>());
-    if (const auto* dictionary = std::get_if<dictionary_feature_type>(&type.type))
-        return std::string(dictionary->key_type == dictionary_feature_type::key::int64_key_type
-                               ? kind_of<int64_dictionary>()
-                               : kind_of<string_dictionary>());
-    if (const auto* sequence = std::get_if<sequence_feature_type>(&type.type))
-        return "a sequence of " + to_text(sequence->size_range) +
-               (sequence->type == sequence_feature_type::element::int64_type ? " int64" : " strings");
-    if (const image_feature_type* picture = type.image_type()) {
-        std::string text(kind_of<image>());
-        text.append(" ").append(name_of(picture->color_space));
-        if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&picture->size_flexibility)) {
-            for (std::size_t i = 0; i < enumerated->sizes.size(); ++i)
-                text.append(i > 0 ? " or " : " ").append(to_text(enumerated->sizes[i]));
-        } else if (const auto* range = std::get_if<image_size_range>(&picture->size_flexibility)) {
-            text.append(" ").append(to_text(range->width_range)).append(" x ").append(to_text(range->height_range));
-        } else {
-            text.append(" ").append(to_text(picture->default_size()));
-        }
-        return text;
-    }
-    const array_feature_type& array = *type.multi_array_type();
-    std::string text(kind_of<multi_array>());
-    text.append(" ").append(name_of(array.data_type));
-    if (const auto* enumerated = std::get_if<enumerated_shapes>(&array.shape_flexibility)) {
-        for (std::size_t i = 0; i < enumerated->shapes.size(); ++i)
-            text.append(i > 0 ? " or " : " ").append(to_text(enumerated->shapes[i]));
-    } else if (const auto* ranges = std::get_if<shape_range>(&array.shape_flexibility)) {
-        for (std::size_t i = 0; i < ranges->size_ranges.size(); ++i)
-            text.append(i > 0 ? ", " : " [").append(to_text(ranges->size_ranges[i]));
-        text.append("]");
-    } else if (array.shape.rank() > 0) {
-        text.append(" ").append(to_text(array.shape));
-    } else {
-        text.append(" of any shape");
-    }
-    return text;
-}
-
-bool accepts(const feature_type& type, const feature_value& value) {
-    if (std::holds_alternative<int64_feature_type>(type.type)) return std::holds_alternative<std::int64_t>(value);
-    if (std::holds_alternative<double_feature_type>(type.type))
-        return std::holds_alternative<double>(value) || std::holds_alternative<std::int64_t>(value);
-    if (std::holds_alternative<string_feature_type>(type.type)) return std::holds_alternative<std::string>(value);
-    if (const auto* array = type.multi_array_type()) {
-        const auto* given = std::get_if<multi_array>(&value);
-        return given != nullptr && array->accepts(given->data_type()) && array->accepts(given->shape());
-    }
-    if (const image_feature_type* picture = type.image_type()) {
-        const auto* given = std::get_if<image>(&value);
-        return given != nullptr && accepts(picture->color_space, given->layout()) && picture->accepts(given->size());
-    }
-    if (const auto* dictionary = std::get_if<dictionary_feature_type>(&type.type))
-        return dictionary->key_type == dictionary_feature_type::key::int64_key_type
-                   ? std::holds_alternative<int64_dictionary>(value)
-                   : std::holds_alternative<string_dictionary>(value);
-    const auto& sequence = std::get<sequence_feature_type>(type.type);
-    const auto fits = [&](const auto* given) {
-        return given != nullptr && sequence.size_range.contains(static_cast<extent>(given->size()));
-    };
-    return sequence.type == sequence_feature_type::element::int64_type ? fits(std::get_if<int64_sequence>(&value))
-                                                                       : fits(std::get_if<string_sequence>(&value));
-}
-
-std::optional<fault> fault_of(const feature_type& type) {
-    const auto check_range = [](const size_range& r) -> std::optional<fault> {
-        if (r.lower_bound >= 0 && (r.upper_bound < 0 || r.lower_bound <= r.upper_bound)) return std::nullopt;
-        return value_fault("a range from a lower bound of 0 or more up to an upper bound wanted, but it is ",
-                           r.lower_bound, " to ", r.upper_bound);
-    };
-    if (const auto* sequence = std::get_if<sequence_feature_type>(&type.type))
-        return check_range(sequence->size_range);
-    if (const image_feature_type* picture = type.image_type()) {
-        if (name_of(picture->color_space) == name_of(image_color_space::invalid_color_space))
-            return value_fault("an image GRAYSCALE, RGB or BGR wanted, but its colour space is not given");
-        const auto check_size = [](image_size size) -> std::optional<fault> {
-            if (size.width >= 1 && size.height >= 1) return std::nullopt;
-            return value_fault("an image of 1 x 1 or more wanted, but it is ", size.width, " x ", size.height);
-        };
-        if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&picture->size_flexibility)) {
-            if (enumerated->sizes.empty()) return value_fault("enumerated sizes wanted, but there is none");
-            for (image_size size : enumerated->sizes)
-                if (auto problem = check_size(size)) return problem;
-        } else if (const auto* range = std::get_if<image_size_range>(&picture->size_flexibility)) {
-            if (auto problem = check_range(range->width_range)) return problem;
-            if (auto problem = check_range(range->height_range)) return problem;
-        }
-        const image_size size = picture->default_size();
-        if (auto problem = check_size(size)) return problem;
-        if (!picture->accepts(size))
-            return value_fault("a default size that the flexibility allows wanted, but it is ", size.width, " x ",
-                               size.height);
-        return std::nullopt;
-    }
-    const array_feature_type* array = type.multi_array_type();
-    if (!array) return std::nullopt;
-
-    if (name_of(array->data_type) == name_of(array_data_type::invalid_array_data_type))
-        return value_fault(
-            "a multi-array of FLOAT32, DOUBLE or INT32 wanted, but its data type is not given");
-    const auto check_shape = [](const bespoke::shape& s) -> std::optional<fault> {
-        for (extent e : s)
-            if (e < 1) return value_fault("a shape of extents of 1 or more wanted, but it is ", s);
-        return std::nullopt;
-    };
-    if (auto problem = check_shape(array->shape)) return problem;
-    if (const auto* enumerated = std::get_if<enumerated_shapes>(&array->shape_flexibility)) {
-        if (enumerated->shapes.empty()) return value_fault("enumerated shapes wanted, but there is none");
-        for (const bespoke::shape& s : enumerated->shapes)
-            if (auto problem = check_shape(s)) return problem;
-    } else if (const auto* ranges = std::get_if<shape_range>(&array->shape_flexibility)) {
-        if (ranges->size_ranges.empty() || ranges->size_ranges.size() > max_rank)
-            return value_fault("size ranges of 1 to ", max_rank, " axes wanted, but there are ",
-                               ranges->size_ranges.size());
-        for (const size_range& r : ranges->size_ranges)
-            if (auto problem = check_range(r)) return problem;
-    }
-    if (!array->accepts(array->default_shape()))
-        return value_fault("a default shape that the flexibility allows wanted, but it is ", array->shape);
-    return std::nullopt;
-}
-
-}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-#endif
-
-#include <map>
-#include <optional>
-#include <span>
-#include <string>
-#include <string_view>
-#include <vector>
-
-/// What a model says about itself. Core ML specification, Model.proto.
-namespace bespoke {
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-/// A named input or output.
-struct feature_description {
-    std::string name = {};
-    std::string short_description = {};
-    feature_type type = {};
-
-    friend bool operator==(const feature_description&, const feature_description&);
-};
-
-/// What people may know of a model: kept and written back, not interpreted.
-struct metadata {
-    std::string short_description = {};
-    std::string version_string = {};
-    std::string author = {};
-    std::string license = {};
-    std::map<std::string, std::string> user_defined = {};
-
-    friend bool operator==(const metadata&, const metadata&);
-};
-
-struct model_description {
-    std::vector<feature_description> input = {};
-    std::vector<feature_description> output = {};
-    std::vector<feature_description> training_input = {};
-    /// Of classifiers and regressors: the output that answers.
-    std::string predicted_feature_name = {};
-    /// Of classifiers: the output with a probability for each label.
-    std::string predicted_probabilities_name = {};
-    struct metadata metadata = {};
-
-    friend bool operator==(const model_description&, const model_description&);
-};
-
-/// Null where no description has the name.
-const feature_description* find_feature(std::span<const feature_description> descriptions, std::string_view name);
-
-/// What is wrong with the description itself, or nothing: a name that is empty or comes twice, a type that
-/// contradicts itself, a predicted feature that is no output.
-std::optional<fault> fault_of(const model_description& description);
-
-/// Throws unless `values` has a fitting value for each description that is not optional, and nothing else.
-/// `role` is what they are to the model: "input". errc::unknown_name, errc::shape_mismatch or
-/// errc::bad_value, with the name, what was wanted and what came. `also_fits`, where given, says what may come besides.
-void check_features(std::string_view role, std::span<const feature_description> descriptions, const features& values,
-                    bool (*also_fits)(const feature_type& type, const feature_value& value) = nullptr);
-
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::check_features;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::fault_of;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::feature_description;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::find_feature;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::metadata;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model_description;
-
-}  // namespace bespoke
-
-#ifdef BESPOKE_IMPLEMENTATION
-
-#include <set>
-
-namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-bool operator==(const feature_description&, const feature_description&) = default;
-bool operator==(const metadata&, const metadata&) = default;
-bool operator==(const model_description&, const model_description&) = default;
-
-const feature_description* find_feature(std::span<const feature_description> descriptions,
-                                        std::string_view name) {
-    for (const feature_description& d : descriptions)
-        if (d.name == name) return &d;
-    return nullptr;
-}
-
-std::optional<fault> fault_of(const model_description& description) {
-    const auto check_list = [](std::string_view role,
-                               const std::vector<feature_description>& list) -> std::optional<fault> {
-        std::set<std::string_view> names;
-        for (std::size_t i = 0; i < list.size(); ++i) {
-            if (list[i].name.empty()) return value_fault(role, " ", i, ": the name is empty");
-            if (!names.insert(list[i].name).second)
-                return fault{errc::duplicate_name,
-                             sentence(role, " \"", list[i].name, "\": the name comes twice")};
-            if (const auto problem = fault_of(list[i].type))
-                return fault{problem->code, sentence(role, " \"", list[i].name, "\": ", problem->what)};
-        }
-        return std::nullopt;
-    };
-    const auto check_output = [&](std::string_view role, const std::string& name) -> std::optional<fault> {
-        if (name.empty() || find_feature(description.output, name)) return std::nullopt;
-        return fault{errc::unknown_name,
-                     sentence(role, ": the name of an output wanted, but it is \"", name, "\"")};
-    };
-    if (auto problem = check_list("input", description.input)) return problem;
-    if (auto problem = check_list("output", description.output)) return problem;
-    if (auto problem = check_list("training input", description.training_input)) return problem;
-    if (auto problem = check_output("predicted feature", description.predicted_feature_name)) return problem;
-    if (auto problem = check_output("predicted probabilities", description.predicted_probabilities_name))
-        return problem;
-    const std::string& answer = description.predicted_feature_name;
-    if (!answer.empty() && answer == description.predicted_probabilities_name)
-        return value_fault("predicted probabilities: another output than the predicted feature wanted, but it is \"",
-                           answer, "\" too");
-    return std::nullopt;
-}
-
-void check_features(std::string_view role, std::span<const feature_description> descriptions, const features& values,
-                    bool (*also_fits)(const feature_type& type, const feature_value& value)) {
-    const auto place = [&](std::string_view name) {
-        return std::string(role) + " \"" + std::string(name) + "\": ";
-    };
-    const auto undeclared = [&] {
-        std::string names;
-        for (const auto& [name, value] : values)
-            if (!find_feature(descriptions, name)) names += (names.empty() ? "\"" : ", \"") + name + "\"";
-        return names.empty() ? names : " (given, but not declared: " + names + ")";
-    };
-    for (const feature_description& d : descriptions) {
-        const feature_value* value = values.find(d.name);
-        if (!value) {
-            if (d.type.is_optional) continue;
-            throw error(errc::unknown_name,
-                        place(d.name) + to_text(d.type) + " wanted, but none is given" + undeclared());
-        }
-        if (accepts(d.type, *value) || (also_fits != nullptr && also_fits(d.type, *value))) continue;
-        const array_feature_type* array = d.type.multi_array_type();
-        const image_feature_type* picture = d.type.image_type();
-        const bool only_shape = (array && std::holds_alternative<multi_array>(*value) &&
-                                 array->accepts(std::get<multi_array>(*value).data_type())) ||
-                                (picture && std::holds_alternative<image>(*value) &&
-                                 accepts(picture->color_space, std::get<image>(*value).layout()));
-        throw error(only_shape ? errc::shape_mismatch : errc::bad_value,
-                    place(d.name) + to_text(d.type) + " wanted, but " + to_text(*value) + " came");
-    }
-    for (const auto& [name, value] : values)
-        if (!find_feature(descriptions, name))
-            throw error(errc::unknown_name, place(name) + "the model declares none of this name");
-}
-
-}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-#endif
 
 
 #include <cstddef>
-#include <optional>
+#include <filesystem>
+#include <initializer_list>
+#include <memory>
 #include <span>
-#include <string>
-#include <string_view>
 #include <vector>
 
 namespace bespoke {
+
+/// A file to be written: where, and what it shall hold.
+struct file_content {
+    std::filesystem::path path;
+    std::span<const std::byte> bytes;
+};
+
+/// Functions that the program lacks unless one of its source files says
+///
+///     #define BESPOKE_IMPLEMENTATION
+///     #include <bespoke.hpp>
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-/// The base64 text of `bytes`, in the standard alphabet and padded. RFC 4648, section 4.
-std::string encode_base64(std::span<const std::byte> bytes);
-
-/// The bytes that `text` spells, or nothing where it is not base64. As protobuf's JSON mapping allows: the
-/// standard or the URL-safe alphabet, padded or not. Refused, because no encoder writes it: white space, and
-/// bits of the last character that belong to no byte.
-std::optional<std::vector<std::byte>> decode_base64(std::string_view text);
-
+std::vector<std::byte> read_file(const std::filesystem::path& path);
+std::span<const std::byte> map_file(const std::filesystem::path& path, std::shared_ptr<const void>& owner);
+void write_files_atomically(std::span<const file_content> files);
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::decode_base64;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::encode_base64;
+/// The bytes of a regular file (or of what a link to one leads to). Throws errc::io with path and reason.
+inline std::vector<std::byte> read_file(const std::filesystem::path& path) {
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_file(path);
+}
+
+/// The bytes of a regular file, mapped where the system can do that: they are read when they are looked at, and never
+/// copied. Whoever writes to the file itself meanwhile (and does not put a new one in its place, as the functions below
+/// do) changes them, or takes them away. Throws errc::io with path and reason.
+class mapped_file {
+public:
+    explicit mapped_file(const std::filesystem::path& path) {
+        bytes_ = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::map_file(path, owner_);
+    }
+    std::span<const std::byte> bytes() const { return bytes_; }
+
+private:
+    std::shared_ptr<const void> owner_;
+    std::span<const std::byte> bytes_;
+};
+
+/// Writes files so that whoever looks, even after a crash, finds each one whole: old or new.
+///
+/// All contents are first written and synced under other names in the same folders, then renamed in the
+/// order given, then the folders are synced. So a file that refers to another comes after it. A crash
+/// between two renames leaves the first file new and the second old; whoever must never see that says in
+/// both which belong together, as `model::save` does. Throws errc::io with path and reason; no file has
+/// changed then, unless a rename after the first one was refused, and nothing is left over. Existing
+/// permissions are kept.
+inline void write_files_atomically(std::span<const file_content> files) {
+    define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_files_atomically(files);
+}
+inline void write_files_atomically(std::initializer_list<file_content> files) {
+    write_files_atomically(std::span(files.begin(), files.size()));
+}
+inline void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+    write_files_atomically({{path, bytes}});
+}
 
 }  // namespace bespoke
 
 #ifdef BESPOKE_IMPLEMENTATION
 
-#include <array>
+#include <cerrno>
 #include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
 
-namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+#ifdef _WIN32
+#include <fcntl.h>
+#include <io.h>
+#include <process.h>
+#include <sys/stat.h>
+#else
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
 
-std::string encode_base64(std::span<const std::byte> bytes) {
-    constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string text;
-    text.reserve((bytes.size() + 2) / 3 * 4);
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        std::uint32_t group = 0;
-        for (std::size_t j = 0; j < 3; ++j)
-            group = group << 8 | (i + j < bytes.size() ? std::to_integer<std::uint32_t>(bytes[i + j]) : 0);
-        for (std::size_t j = 0; j < 4; ++j)
-            text += j <= bytes.size() - i ? alphabet[group >> (18 - 6 * j) & 63] : '=';
-    }
-    return text;
+namespace bespoke {
+namespace detail {
+
+[[noreturn]] inline void throw_io(const std::filesystem::path& path, const std::string& what, int reason) {
+    throw error(errc::io, path.string() + ": " + what + ": " + std::generic_category().message(reason));
 }
 
-std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
-    constexpr std::uint8_t none = 64;
-    constexpr auto values = [none] {
-        std::array<std::uint8_t, 256> table{};
-        table.fill(none);
-        constexpr std::string_view alphabets[] = {
-            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
-            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"};
-        for (std::string_view alphabet : alphabets)
-            for (std::size_t i = 0; i < 64; ++i)
-                table[static_cast<unsigned char>(alphabet[i])] = static_cast<std::uint8_t>(i);
-        return table;
-    }();
-    if (text.size() % 4 == 0 && text.ends_with('=')) text.remove_suffix(text.ends_with("==") ? 2 : 1);
-    if (text.size() % 4 == 1) return std::nullopt;
+struct close_file {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using file_handle = std::unique_ptr<std::FILE, close_file>;
 
-    std::vector<std::byte> bytes;
-    bytes.reserve(text.size() / 4 * 3 + 2);
-    std::uint32_t held = 0;
-    int bits = 0;
-    for (char c : text) {
-        const std::uint8_t value = values[static_cast<unsigned char>(c)];
-        if (value == none) return std::nullopt;
-        held = held << 6 | value;
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            bytes.push_back(static_cast<std::byte>(held >> bits & 255));
-            held &= (std::uint32_t{1} << bits) - 1;
+inline file_handle open_file(const std::filesystem::path& path, const char* mode) {
+#ifdef _WIN32
+    return file_handle(
+        ::_wfopen(path.c_str(), std::wstring(mode, mode + std::char_traits<char>::length(mode)).c_str()));
+#else
+    return file_handle(std::fopen(path.c_str(), mode));
+#endif
+}
+
+/// Null where it exists already. Old Windows does not know the mode "wbx".
+inline file_handle create_file(const std::filesystem::path& path) {
+#ifdef _WIN32
+    const int handle = ::_wopen(path.c_str(), _O_CREAT | _O_EXCL | _O_WRONLY | _O_BINARY, _S_IREAD | _S_IWRITE);
+    return file_handle(handle < 0 ? nullptr : ::_fdopen(handle, "wb"));
+#else
+    return open_file(path, "wbx");
+#endif
+}
+
+/// Of the file that is open: another one may have taken its name. Below 0: not known, `errno` says why.
+inline std::int64_t size_of(std::FILE* file) {
+#ifdef _WIN32
+    struct ::_stat64 facts;
+    return ::_fstat64(::_fileno(file), &facts) == 0 ? facts.st_size : -1;
+#else
+    struct ::stat facts;
+    return ::fstat(::fileno(file), &facts) == 0 ? facts.st_size : -1;
+#endif
+}
+
+struct readable_file {
+    file_handle handle;
+    std::size_t size;
+};
+inline readable_file open_to_read(const std::filesystem::path& path) {
+    std::error_code problem;
+    const auto status = std::filesystem::status(path, problem);
+    if (!std::filesystem::status_known(status)) throw_io(path, "cannot read", problem.value());
+    if (!std::filesystem::exists(status)) throw_io(path, "cannot read", ENOENT);
+    if (!std::filesystem::is_regular_file(status))
+        throw error(errc::io, path.string() + ": cannot read: not a regular file");
+    file_handle file = open_file(path, "rb");
+    if (!file) throw_io(path, "cannot read", errno);
+    const std::int64_t size = size_of(file.get());
+    if (size < 0) throw_io(path, "cannot read", errno);
+    return {std::move(file), static_cast<std::size_t>(size)};
+}
+
+/// A new file beside `target` that vanishes with this object unless it is renamed.
+class temporary_file {
+public:
+    explicit temporary_file(const std::filesystem::path& target) : target_(resolved(target)) {}
+    temporary_file(temporary_file&& other) noexcept
+        : target_(std::move(other.target_)), path_(std::move(other.path_)),
+          exists_(std::exchange(other.exists_, false)) {}
+    temporary_file& operator=(temporary_file&&) = delete;
+    ~temporary_file() {
+        std::error_code ignored;
+        if (exists_) std::filesystem::remove(path_, ignored);
+    }
+
+    /// Written and synced on return.
+    void write(std::span<const std::byte> bytes) {
+        std::error_code problem;
+        const auto status = std::filesystem::status(target_, problem);
+        const bool replaces = std::filesystem::exists(status);
+        if (replaces && !std::filesystem::is_regular_file(status))
+            throw error(errc::io, target_.string() + ": cannot write: not a regular file");
+        const file_handle file = make();
+        if (replaces) std::filesystem::permissions(path_, status.permissions(), problem);
+        const bool written =
+            bytes.empty() || std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
+        if (!written || std::fflush(file.get()) != 0 || !sync(file.get()))
+            throw_io(target_, "cannot write", errno);
+    }
+    void rename_to_target() {
+        std::error_code problem;
+        std::filesystem::rename(path_, target_, problem);
+        if (problem) throw_io(target_, "cannot replace", problem.value());
+        exists_ = false;
+    }
+    /// Makes the new name itself outlive a crash.
+    void sync_folder() const {
+#ifndef _WIN32
+        const auto folder = target_.has_parent_path() ? target_.parent_path() : std::filesystem::path(".");
+        const int handle = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        // Some file systems cannot sync a folder and say EINVAL; there is nothing more to be done there.
+        const bool failed = handle < 0 || (::fsync(handle) != 0 && errno != EINVAL);
+        const int reason = errno;
+        if (handle >= 0) ::close(handle);
+        if (failed) throw_io(target_, "written, but its folder cannot be synced", reason);
+#endif
+    }
+
+private:
+    /// Opens a file that did not exist. A killed process may have left some.
+    file_handle make() {
+        constexpr int attempts = 100;
+        for (int i = 0;; ++i) {
+            path_ = target_;
+            path_ += "." + std::to_string(process()) + "-" + std::to_string(i) + ".tmp";
+            file_handle file = create_file(path_);
+            exists_ = file != nullptr;
+            if (exists_) return file;
+            if (errno != EEXIST || i + 1 == attempts) throw_io(target_, "cannot write", errno);
         }
     }
-    if (held != 0) return std::nullopt;
+    /// A link stays a link: what it leads to is replaced.
+    static std::filesystem::path resolved(const std::filesystem::path& path) {
+        std::error_code problem;
+        const auto end = std::filesystem::canonical(path, problem);
+        return problem ? path : end;
+    }
+    static bool sync(std::FILE* file) {
+#ifdef _WIN32
+        return ::_commit(::_fileno(file)) == 0;
+#else
+        return ::fsync(::fileno(file)) == 0;
+#endif
+    }
+    static int process() {
+#ifdef _WIN32
+        return ::_getpid();
+#else
+        return ::getpid();
+#endif
+    }
+
+    std::filesystem::path target_, path_;
+    bool exists_ = false;
+};
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+std::vector<std::byte> read_file(const std::filesystem::path& path) {
+    const auto [file, size] = detail::open_to_read(path);
+    std::vector<std::byte> bytes(size);
+    const std::size_t count = std::fread(bytes.data(), 1, bytes.size(), file.get());
+    if (std::ferror(file.get()) != 0) detail::throw_io(path, "cannot read", errno);
+    if (count != bytes.size() || std::fgetc(file.get()) != EOF)
+        throw error(errc::io, path.string() + ": cannot read: its size changes meanwhile");
     return bytes;
 }
 
-}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+std::span<const std::byte> map_file(const std::filesystem::path& path, std::shared_ptr<const void>& owner) {
+#ifndef _WIN32
+    const auto [file, size] = detail::open_to_read(path);
+    if (size == 0) return {};
+    void* const memory = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fileno(file.get()), 0);
+    if (memory != MAP_FAILED) {
+        owner =
+            std::shared_ptr<const void>(memory, [size = size](const void* m) { munmap(const_cast<void*>(m), size); });
+        return {static_cast<const std::byte*>(memory), size};
+    }
+#endif
+    const auto bytes = std::make_shared<const std::vector<std::byte>>(read_file(path));
+    owner = bytes;
+    return *bytes;
+}
+
+void write_files_atomically(std::span<const file_content> files) {
+    std::vector<detail::temporary_file> written;
+    written.reserve(files.size());
+    for (const file_content& file : files) written.emplace_back(file.path).write(file.bytes);
+    for (detail::temporary_file& file : written) file.rename_to_target();
+    for (const detail::temporary_file& file : written) file.sync_folder();
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
 
 #endif
+
+#include <bit>
+#include <cstdint>
+
+/// The 16-bit formats in which files keep weights. Calculations are never done in them.
+namespace bespoke {
+
+/// The value of an IEEE 754 binary16. Exact; NaN keeps its payload.
+constexpr float float16_to_float(std::uint16_t half) {
+    const std::uint32_t sign = (half & 0x8000u) << 16;
+    const std::uint32_t exponent = half >> 10 & 0x1fu;
+    const std::uint32_t fraction = half & 0x3ffu;
+    if (exponent == 0) {  // zero and subnormal: fraction x 2^-24
+        const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
+        return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(magnitude));
+    }
+    const std::uint32_t wider = exponent == 0x1f ? 0xffu : exponent + (127 - 15);
+    return std::bit_cast<float>(sign | wider << 23 | fraction << 13);
+}
+
+/// The nearest IEEE 754 binary16, ties to even; beyond 65520 infinity. NaN stays NaN.
+constexpr std::uint16_t float_to_float16(float value) {
+    const auto bits = std::bit_cast<std::uint32_t>(value);
+    const std::uint32_t sign = bits >> 16 & 0x8000u;
+    const std::uint32_t magnitude = bits & 0x7fffffffu;
+    std::uint32_t half = 0;
+    if (magnitude > 0x7f800000u) {
+        half = 0x7e00u | (magnitude >> 13 & 0x3ffu);  // the quiet bit, so that no payload is lost to infinity
+    } else if (magnitude >= 0x47800000u) {            // 65536
+        half = 0x7c00u;
+    } else if (magnitude >=
+               0x38800000u) {  // 2^-14, the smallest normal: drop 13 bits; a carry moves the exponent
+        half = (magnitude - ((127u - 15u) << 23) + 0xfffu + (magnitude >> 13 & 1u)) >> 13;
+    } else if (magnitude > 0x33000000u) {  // 2^-25, which is a tie between 0 and 2^-24 and goes to 0
+        const std::uint32_t dropped = 126 - (magnitude >> 23);
+        const std::uint32_t fraction = (magnitude & 0x7fffffu) | 0x800000u;
+        half = (fraction + ((1u << (dropped - 1)) - 1) + (fraction >> dropped & 1u)) >> dropped;
+    }
+    return static_cast<std::uint16_t>(sign | half);
+}
+
+/// The value of a bfloat16: the upper half of a float's bits. Exact.
+constexpr float bfloat16_to_float(std::uint16_t upper) {
+    return std::bit_cast<float>(static_cast<std::uint32_t>(upper) << 16);
+}
+
+}  // namespace bespoke
 
 
 /// The only file that includes nlohmann_json, and only where BESPOKE_IMPLEMENTATION is defined.
@@ -30563,6 +30181,487 @@ inline json_document parse_json(std::string_view text, std::string_view name) {
 }
 
 }  // namespace bespoke::detail
+
+#endif
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// The safetensors file format (github.com/huggingface/safetensors), read and written.
+///
+/// A file is the length n of its header (8 bytes, little-endian), n bytes of JSON, and the data:
+///
+///     {"__metadata__": {"key": "text"}, "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
+///
+/// Elements are row-major and little-endian. The tensors fill the data from its first byte to its last.
+namespace bespoke {
+
+/// One array of a safetensors file. `dtype` and `bytes` lie elsewhere and must outlive this.
+struct tensor_entry {
+    std::string name;
+    std::string_view dtype;  ///< "F32", "F64", "F16", "BF16", "I64", "I32", "U8", ...
+    shape dimensions;
+    std::span<const std::byte> bytes;
+};
+
+/// An element type of the format and the bytes that one element takes.
+struct known_dtype {
+    std::string_view name;
+    std::size_t size;
+};
+inline constexpr known_dtype known_dtypes[] = {
+    {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"U16", 2}, {"I16", 2}, {"F16", 2},
+    {"BF16", 2}, {"U32", 4}, {"I32", 4}, {"F32", 4},     {"U64", 8},     {"I64", 8}, {"F64", 8}, {"C64", 8}};
+
+/// Null where no dtype has the name.
+constexpr const known_dtype* find_dtype(std::string_view name) {
+    for (const known_dtype& d : known_dtypes)
+        if (d.name == name) return &d;
+    return nullptr;
+}
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// The tensors of one file. Copies share the bytes, so what `entries` refers to lives as long as any copy.
+class safetensors {
+public:
+    /// Checks everything before it uses it; keeps `file` and allocates beside it some 30 times the header.
+    /// Throws errc::malformed_file, errc::duplicate_name or errc::unsupported, with `name_for_errors` before
+    /// the sentence.
+    static safetensors parse(std::vector<std::byte> file, std::string_view name_for_errors);
+    /// The file is mapped, see `mapped_file`. Throws what `parse` and `mapped_file` throw, with the path before the
+    /// sentence.
+    static safetensors load(const std::filesystem::path& path);
+
+    /// Null where no tensor has the name.
+    const tensor_entry* find(std::string_view name) const;
+    /// Sorted by name, byte by byte.
+    const std::vector<tensor_entry>& entries() const { return entries_; }
+    const std::map<std::string, std::string>& metadata() const { return metadata_; }
+    /// Whoever holds it may use the bytes of the entries.
+    const std::shared_ptr<const void>& owner() const { return owner_; }
+
+private:
+    static safetensors parse(std::shared_ptr<const void> owner, std::span<const std::byte> file,
+                             std::string_view name_for_errors);
+
+    std::shared_ptr<const void> owner_;  ///< of the file's bytes
+    std::vector<tensor_entry> entries_;
+    std::map<std::string, std::string> metadata_;
+};
+
+/// The file that holds `entries`: larger elements first, so that each is aligned, then by name. The same
+/// tensors give the same bytes in whatever order they come. Throws errc::bad_argument where `bytes` are not
+/// what `dtype` and `dimensions` ask for or a name is not UTF-8, errc::duplicate_name where one comes twice.
+std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
+                                      const std::map<std::string, std::string>& metadata = {});
+
+/// The elements of an F32 tensor where they lie; null where they cannot be read there, or are of another type.
+const float* floats_in(const tensor_entry& entry);
+/// The elements of an F32, F64, F16 or BF16 tensor. F64 is rounded, and is infinite where it is too large;
+/// NaN and infinity are handed on. Throws errc::bad_value for any other dtype.
+std::vector<float> to_floats(const tensor_entry& entry);
+/// The same, to `to`, which has room for all elements.
+void to_floats(const tensor_entry& entry, float* to);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::floats_in;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::safetensors;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_floats;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_safetensors;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <set>
+#include <tuple>
+
+namespace bespoke {
+namespace detail {
+
+/// An unsigned integer from its little-endian bytes, wherever they lie.
+template <class U>
+U load_little_endian(const std::byte* bytes) {
+    U value = 0;
+    for (std::size_t i = 0; i < sizeof(U); ++i)
+        value = static_cast<U>(value | static_cast<U>(std::to_integer<U>(bytes[i]) << (8 * i)));
+    return value;
+}
+
+template <class U, class F>
+void convert_elements(std::span<const std::byte> bytes, float* to, F convert) {
+    for (std::size_t i = 0; i < bytes.size() / sizeof(U); ++i)
+        to[i] = convert(load_little_endian<U>(bytes.data() + i * sizeof(U)));
+}
+
+/// No product of a shape's extents that are not 0 may exceed this, so that later products cannot overflow.
+inline constexpr extent max_elements = extent{1} << 59;
+
+/// Reads the header of one file; `data` is what follows it.
+class safetensors_header {
+public:
+    safetensors_header(std::string_view name, std::span<const std::byte> data) : name_(name), data_(data) {}
+
+    tensor_entry entry(const std::string& tensor, const json& value) const {
+        const std::string place = "tensor \"" + excerpt(tensor) + "\"";
+        if (!value.is_object()) fail(place, "an object wanted, but it is " + kind(value));
+        const json *dtype = nullptr, *shape = nullptr, *offsets = nullptr;
+        for (const auto& [key, member] : value.items()) {
+            if (key == "dtype")
+                dtype = &member;
+            else if (key == "shape")
+                shape = &member;
+            else if (key == "data_offsets")
+                offsets = &member;
+            else
+                fail(place, "dtype, shape and data_offsets wanted, but \"" + excerpt(key) + "\" came");
+        }
+        if (!dtype) fail(place, "no dtype");
+        if (!shape) fail(place, "no shape");
+        if (!offsets) fail(place, "no data_offsets");
+
+        const known_dtype& element = element_type(*dtype, place);
+        tensor_entry result{tensor, element.name, dimensions(*shape, place), bytes(*offsets, place)};
+        const extent wanted = checked_size(result.dimensions, max_elements) * static_cast<extent>(element.size);
+        if (wanted != static_cast<extent>(result.bytes.size()))
+            fail(place, std::string(result.dtype) + " " + std::string(sentence(result.dimensions).view()) +
+                            " takes " + std::to_string(wanted) + " bytes, but data_offsets span " +
+                            std::to_string(result.bytes.size()));
+        return result;
+    }
+
+    std::map<std::string, std::string> metadata(const json& value) const {
+        if (!value.is_object()) fail("__metadata__", "an object wanted, but it is " + kind(value));
+        std::map<std::string, std::string> result;
+        for (const auto& [key, text] : value.items()) {
+            if (!text.is_string())
+                fail("__metadata__", "\"" + excerpt(key) + "\": a string wanted, but it is " + kind(text));
+            result.emplace(key, text.get_ref<const std::string&>());
+        }
+        return result;
+    }
+
+    /// Each byte of the data belongs to exactly one tensor.
+    void check_cover(const std::vector<tensor_entry>& entries) const {
+        std::vector<const tensor_entry*> order;
+        for (const tensor_entry& e : entries) order.push_back(&e);
+        const auto place = [](const tensor_entry* e) {
+            return std::tuple(e->bytes.data(), e->bytes.size(), e);  // entries lie in the order of their names
+        };
+        std::sort(order.begin(), order.end(),
+                  [&](const tensor_entry* a, const tensor_entry* b) { return place(a) < place(b); });
+        std::size_t covered = 0;
+        for (const tensor_entry* e : order) {
+            const auto begin = static_cast<std::size_t>(e->bytes.data() - data_.data());
+            if (begin < covered)
+                fail("tensor \"" + excerpt(e->name) + "\"", "its data begins at byte " +
+                                                                std::to_string(begin) +
+                                                                ", inside the data of another tensor");
+            if (begin > covered) fail_hole(covered, begin);
+            covered = begin + e->bytes.size();
+        }
+        if (covered < data_.size()) fail_hole(covered, data_.size());
+    }
+
+private:
+    [[noreturn]] void fail(const std::string& place, const std::string& what, errc code = errc::malformed_file) const {
+        throw error(code, name_ + ": " + place + ": " + what);
+    }
+    [[noreturn]] void fail_hole(std::size_t begin, std::size_t end) const {
+        fail("data", "bytes " + std::to_string(begin) + " to " + std::to_string(end) + " belong to no tensor");
+    }
+    static std::string kind(const json& value) {
+        return value.is_number() ? "the number " + value.dump() : std::string("of type ") + value.type_name();
+    }
+    const known_dtype& element_type(const json& value, const std::string& place) const {
+        if (!value.is_string()) fail(place, "dtype: a string wanted, but it is " + kind(value));
+        const auto& name = value.get_ref<const std::string&>();
+        const known_dtype* found = find_dtype(name);
+        if (!found) fail(place, "dtype: no type is called \"" + excerpt(name) + "\"", errc::unsupported);
+        return *found;
+    }
+    extent number(const json& value, const std::string& place) const {
+        if (!value.is_number_unsigned() ||
+            value.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<extent>::max()))
+            fail(place, "an integer from 0 to 2^63 - 1 wanted, but it is " + kind(value));
+        return value.get<extent>();
+    }
+    shape dimensions(const json& value, const std::string& place) const {
+        if (!value.is_array()) fail(place, "shape: an array wanted, but it is " + kind(value));
+        if (value.size() > max_rank)
+            fail(place, "shape: at most " + std::to_string(max_rank) + " axes wanted, but there are " +
+                            std::to_string(value.size()), errc::unsupported);
+        shape result, without_zeros;
+        for (const json& e : value) {
+            result.push_back(number(e, place + ": shape/" + std::to_string(result.rank())));
+            without_zeros.push_back(std::max<extent>(result.from_end(1), 1));
+        }
+        if (checked_size(without_zeros, max_elements) < 0)
+            fail(place, "shape: " + std::string(sentence(result).view()) + " has more than 2^59 elements");
+        return result;
+    }
+    std::span<const std::byte> bytes(const json& value, const std::string& place) const {
+        if (!value.is_array()) fail(place, "data_offsets: an array wanted, but it is " + kind(value));
+        if (value.size() != 2)
+            fail(place, "data_offsets: 2 numbers wanted, but there are " + std::to_string(value.size()));
+        const auto begin = static_cast<std::size_t>(number(value[0], place + ": data_offsets/0"));
+        const auto end = static_cast<std::size_t>(number(value[1], place + ": data_offsets/1"));
+        if (begin > end || end > data_.size())
+            fail(place, "data_offsets: a part of the " + std::to_string(data_.size()) +
+                            " bytes of data wanted, but it is " + std::to_string(begin) + " to " +
+                            std::to_string(end));
+        return data_.subspan(begin, end - begin);
+    }
+
+    std::string name_;
+    std::span<const std::byte> data_;
+};
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+safetensors safetensors::parse(std::vector<std::byte> file, std::string_view name) {
+    const auto owner = std::make_shared<const std::vector<std::byte>>(std::move(file));
+    return parse(owner, *owner, name);
+}
+safetensors safetensors::load(const std::filesystem::path& path) {
+    const auto owner = std::make_shared<const mapped_file>(path);
+    return parse(owner, owner->bytes(), path.string());
+}
+safetensors safetensors::parse(std::shared_ptr<const void> owner, std::span<const std::byte> file,
+                               std::string_view name) {
+    constexpr std::size_t prefix = 8;
+    const std::string place = std::string(name) + ": ";
+    if (file.size() < prefix)
+        throw error(errc::malformed_file, place +
+                                              "a safetensors file has at least 8 bytes, but this one has " +
+                                              std::to_string(file.size()));
+    const auto length = detail::load_little_endian<std::uint64_t>(file.data());
+    if (length > file.size() - prefix)
+        throw error(errc::malformed_file, place + "the header should have " + std::to_string(length) +
+                                              " bytes, but only " + std::to_string(file.size() - prefix) +
+                                              " follow");
+
+    safetensors result;
+    result.owner_ = std::move(owner);
+    const auto header = file.subspan(prefix, static_cast<std::size_t>(length));
+    const auto data = file.subspan(prefix + header.size());
+    const std::string_view text(reinterpret_cast<const char*>(header.data()), header.size());
+    if (!text.starts_with('{'))
+        throw error(errc::malformed_file, place + "the header should begin with '{', but it begins with '" +
+                                              detail::excerpt(text.substr(0, 1)) + "'");
+
+    const detail::json_document document = detail::parse_json(text, name);
+    const detail::safetensors_header reader(name, data);
+    for (const auto& [key, value] : (*document).items()) {
+        if (key == "__metadata__")
+            result.metadata_ = reader.metadata(value);
+        else
+            result.entries_.push_back(reader.entry(key, value));
+    }
+    reader.check_cover(result.entries_);
+    return result;
+}
+
+const tensor_entry* safetensors::find(std::string_view name) const {
+    const auto found = std::lower_bound(entries_.begin(), entries_.end(), name,
+                                        [](const tensor_entry& entry, std::string_view n) { return entry.name < n; });
+    return found != entries_.end() && found->name == name ? &*found : nullptr;
+}
+
+const float* floats_in(const tensor_entry& entry) {
+    const bool fits = reinterpret_cast<std::uintptr_t>(entry.bytes.data()) % alignof(float) == 0;
+    const bool as_here = entry.dtype == "F32" && std::endian::native == std::endian::little && fits;
+    return as_here ? reinterpret_cast<const float*>(entry.bytes.data()) : nullptr;
+}
+
+std::vector<float> to_floats(const tensor_entry& entry) {
+    std::vector<float> result(static_cast<std::size_t>(entry.dimensions.size()));
+    to_floats(entry, result.data());
+    return result;
+}
+void to_floats(const tensor_entry& entry, float* to) {
+    if (entry.dtype == "F32" && std::endian::native == std::endian::little) {
+        if (!entry.bytes.empty()) std::memcpy(to, entry.bytes.data(), entry.bytes.size());
+    } else if (entry.dtype == "F32")
+        detail::convert_elements<std::uint32_t>(entry.bytes, to,
+                                                [](std::uint32_t bits) { return std::bit_cast<float>(bits); });
+    else if (entry.dtype == "F64")
+        detail::convert_elements<std::uint64_t>(entry.bytes, to, [](std::uint64_t bits) {
+            return static_cast<float>(std::bit_cast<double>(bits));
+        });
+    else if (entry.dtype == "F16")
+        detail::convert_elements<std::uint16_t>(entry.bytes, to, float16_to_float);
+    else if (entry.dtype == "BF16")
+        detail::convert_elements<std::uint16_t>(entry.bytes, to, bfloat16_to_float);
+    else
+        throw error(errc::bad_value, "tensor \"" + entry.name +
+                                         "\": F32, F64, F16 or BF16 wanted, but the dtype is " +
+                                         std::string(entry.dtype));
+}
+
+std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
+                                      const std::map<std::string, std::string>& metadata) {
+    const auto quoted = [](const std::string& text) {
+        try {
+            return detail::json(text).dump();
+        } catch (const detail::json::exception&) {
+            throw error(errc::bad_argument, "\"" + detail::excerpt(text) + "\" is not UTF-8");
+        }
+    };
+    struct item {
+        const tensor_entry* entry;
+        std::size_t element_size;
+    };
+    std::vector<item> order;
+    std::set<std::string_view> names{"__metadata__"};
+    for (const tensor_entry& e : entries) {
+        const std::string place = "tensor \"" + detail::excerpt(e.name) + "\": ";
+        const known_dtype* element = find_dtype(e.dtype);
+        if (!element)
+            throw error(errc::bad_argument, place + "no type is called \"" + detail::excerpt(e.dtype) + "\"");
+        const extent size = checked_size(e.dimensions, detail::max_elements);
+        if (size < 0 || static_cast<std::size_t>(size) * element->size != e.bytes.size())
+            throw error(errc::bad_argument, place + std::string(e.dtype) + " " +
+                                                std::string(sentence(e.dimensions).view()) + " wanted, but " +
+                                                std::to_string(e.bytes.size()) + " bytes came");
+        if (!names.insert(e.name).second) throw error(errc::duplicate_name, place + "the name is taken");
+        order.push_back({&e, element->size});
+    }
+    std::sort(order.begin(), order.end(), [](const item& a, const item& b) {
+        return a.element_size != b.element_size ? a.element_size > b.element_size : a.entry->name < b.entry->name;
+    });
+
+    std::string header;
+    std::size_t data_size = 0;
+    if (!metadata.empty()) {
+        for (const auto& [key, text] : metadata)
+            header += (header.empty() ? "{\"__metadata__\":{" : ",") + quoted(key) + ":" + quoted(text);
+        header += "}";
+    }
+    for (const auto& [entry, element_size] : order) {
+        header += (header.empty() ? "{" : ",") + quoted(entry->name) + ":{\"dtype\":\"" +
+                  std::string(entry->dtype) + "\",\"shape\":[";
+        for (std::size_t axis = 0; axis < entry->dimensions.rank(); ++axis)
+            header += (axis > 0 ? "," : "") + std::to_string(entry->dimensions[axis]);
+        const std::size_t end = data_size + entry->bytes.size();
+        header += "],\"data_offsets\":[" + std::to_string(data_size) + "," + std::to_string(end) + "]}";
+        data_size = end;
+    }
+    header += header.empty() ? "{}" : "}";
+    header.resize((header.size() + 7) / 8 * 8, ' ');
+
+    std::vector<std::byte> file;
+    file.reserve(8 + header.size() + data_size);
+    for (std::size_t i = 0; i < 8; ++i) file.push_back(static_cast<std::byte>(header.size() >> (8 * i) & 255));
+    const auto text = std::as_bytes(std::span(header));
+    file.insert(file.end(), text.begin(), text.end());
+    for (const item& i : order) file.insert(file.end(), i.entry->bytes.begin(), i.entry->bytes.end());
+    return file;
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bespoke {
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// The base64 text of `bytes`, in the standard alphabet and padded. RFC 4648, section 4.
+std::string encode_base64(std::span<const std::byte> bytes);
+
+/// The bytes that `text` spells, or nothing where it is not base64. As protobuf's JSON mapping allows: the
+/// standard or the URL-safe alphabet, padded or not. Refused, because no encoder writes it: white space, and
+/// bits of the last character that belong to no byte.
+std::optional<std::vector<std::byte>> decode_base64(std::string_view text);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::decode_base64;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::encode_base64;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <array>
+#include <cstdint>
+
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+std::string encode_base64(std::span<const std::byte> bytes) {
+    constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::string text;
+    text.reserve((bytes.size() + 2) / 3 * 4);
+    for (std::size_t i = 0; i < bytes.size(); i += 3) {
+        std::uint32_t group = 0;
+        for (std::size_t j = 0; j < 3; ++j)
+            group = group << 8 | (i + j < bytes.size() ? std::to_integer<std::uint32_t>(bytes[i + j]) : 0);
+        for (std::size_t j = 0; j < 4; ++j)
+            text += j <= bytes.size() - i ? alphabet[group >> (18 - 6 * j) & 63] : '=';
+    }
+    return text;
+}
+
+std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
+    constexpr std::uint8_t none = 64;
+    constexpr auto values = [none] {
+        std::array<std::uint8_t, 256> table{};
+        table.fill(none);
+        constexpr std::string_view alphabets[] = {
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"};
+        for (std::string_view alphabet : alphabets)
+            for (std::size_t i = 0; i < 64; ++i)
+                table[static_cast<unsigned char>(alphabet[i])] = static_cast<std::uint8_t>(i);
+        return table;
+    }();
+    if (text.size() % 4 == 0 && text.ends_with('=')) text.remove_suffix(text.ends_with("==") ? 2 : 1);
+    if (text.size() % 4 == 1) return std::nullopt;
+
+    std::vector<std::byte> bytes;
+    bytes.reserve(text.size() / 4 * 3 + 2);
+    std::uint32_t held = 0;
+    int bits = 0;
+    for (char c : text) {
+        const std::uint8_t value = values[static_cast<unsigned char>(c)];
+        if (value == none) return std::nullopt;
+        held = held << 6 | value;
+        bits += 6;
+        if (bits >= 8) {
+            bits -= 8;
+            bytes.push_back(static_cast<std::byte>(held >> bits & 255));
+            held &= (std::uint32_t{1} << bits) - 1;
+        }
+    }
+    if (held != 0) return std::nullopt;
+    return bytes;
+}
+
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 #endif
 
@@ -31167,6 +31266,1898 @@ std::string object_writer::difference(const object_writer& other, std::string_vi
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 }  // namespace bespoke
+
+#endif
+
+
+
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+/// Images as values of features: numbers of 8 bits in memory. Nothing here reads a file of pictures.
+namespace bespoke {
+
+/// What the bytes of a pixel are, in their order. The `a` of rgba and bgra is not looked at.
+enum class pixel_layout { gray, rgb, bgr, rgba, bgra };
+
+constexpr std::string_view name_of(pixel_layout layout) {
+    constexpr std::string_view names[] = {"GRAY", "RGB", "BGR", "RGBA", "BGRA"};
+    return names[static_cast<std::size_t>(layout)];
+}
+constexpr extent bytes_of(pixel_layout layout) {
+    return layout == pixel_layout::gray ? 1 : layout < pixel_layout::rgba ? 3 : 4;
+}
+
+/// What the channels of an image are to a network, in their order; with the specification's numbers.
+/// Core ML specification, `ColorSpace` of ImageFeatureType, without the GRAYSCALE_FLOAT16 of later versions.
+enum class image_color_space { invalid_color_space = 0, grayscale = 10, rgb = 20, bgr = 30 };
+
+constexpr std::string_view name_of(image_color_space space) {
+    switch (space) {
+        case image_color_space::grayscale:
+            return "GRAYSCALE";
+        case image_color_space::rgb:
+            return "RGB";
+        case image_color_space::bgr:
+            return "BGR";
+        default:
+            return "INVALID_COLOR_SPACE";
+    }
+}
+constexpr extent channels_of(image_color_space space) { return space == image_color_space::grayscale ? 1 : 3; }
+/// Whether an image of this layout can be given: gray for gray, any of the colours for colours.
+constexpr bool accepts(image_color_space space, pixel_layout layout) {
+    return (space == image_color_space::grayscale) == (layout == pixel_layout::gray);
+}
+
+struct image_size {
+    extent width = 0, height = 0;
+    friend constexpr bool operator==(const image_size&, const image_size&) = default;
+};
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// Pixels: row after row from the top, the bytes of a pixel side by side. Copies share the bytes, which never change.
+class image {
+public:
+    /// Throws errc::bad_argument unless `pixels` has as many bytes as width x height pixels, at least one.
+    image(extent width, extent height, pixel_layout layout, std::vector<std::uint8_t> pixels);
+
+    extent width() const { return size_.width; }
+    extent height() const { return size_.height; }
+    image_size size() const { return size_; }
+    pixel_layout layout() const { return layout_; }
+    const std::vector<std::uint8_t>& pixels() const { return *pixels_; }
+
+    friend bool operator==(const image& a, const image& b) {
+        return a.size_ == b.size_ && a.layout_ == b.layout_ && *a.pixels_ == *b.pixels_;
+    }
+
+private:
+    image_size size_;
+    pixel_layout layout_;
+    std::shared_ptr<const std::vector<std::uint8_t>> pixels_;
+};
+
+/// Writes channel after channel, each [height, width], as `space` orders them, to `to`.
+void read_pixels(const image& from, image_color_space space, float* to);
+/// The other way round: an image gray, rgb or bgr of the channels at `from`. Numbers are rounded to the nearest from 0
+/// to 255, NaN to 0; the specification does not say how.
+image make_image(const float* from, image_size size, image_color_space space);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::image;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::make_image;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_pixels;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+image::image(extent width, extent height, pixel_layout layout, std::vector<std::uint8_t> pixels)
+    : size_{width, height}, layout_(layout) {
+    constexpr extent most = std::numeric_limits<extent>::max() / 4;
+    const extent wanted = width < 1 || height < 1 ? -1 : checked_product(width, height, most);
+    if (wanted < 0 || static_cast<std::size_t>(wanted * bytes_of(layout)) != pixels.size())
+        throw error(errc::bad_argument, "image: the bytes of " + std::to_string(width) + " x " +
+                                            std::to_string(height) + " pixels " + std::string(name_of(layout)) +
+                                            " wanted, " + std::to_string(pixels.size()) + " came");
+    pixels_ = std::make_shared<const std::vector<std::uint8_t>>(std::move(pixels));
+}
+
+void read_pixels(const image& from, image_color_space space, float* to) {
+    const extent pixels = from.width() * from.height(), step = bytes_of(from.layout()), channels = channels_of(space);
+    const bool from_blue = from.layout() == pixel_layout::bgr || from.layout() == pixel_layout::bgra;
+    const bool turned = from_blue != (space == image_color_space::bgr);
+    for (extent c = 0; c < channels; ++c) {
+        const std::uint8_t* bytes = from.pixels().data() + (channels == 3 && turned ? 2 - c : c);
+        for (extent i = 0; i < pixels; ++i) to[c * pixels + i] = static_cast<float>(bytes[i * step]);
+    }
+}
+
+image make_image(const float* from, image_size size, image_color_space space) {
+    const extent pixels = size.width * size.height, channels = channels_of(space);
+    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(pixels * channels));
+    for (extent c = 0; c < channels; ++c)
+        for (extent i = 0; i < pixels; ++i) {
+            const float v = from[c * pixels + i];
+            bytes[static_cast<std::size_t>(i * channels + c)] =
+                static_cast<std::uint8_t>(v > 0 ? std::nearbyint(std::min(v, 255.0F)) : 0);
+        }
+    return {size.width, size.height,
+            space == image_color_space::grayscale ? pixel_layout::gray
+            : space == image_color_space::rgb     ? pixel_layout::rgb
+                                                  : pixel_layout::bgr,
+            std::move(bytes)};
+}
+
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+#endif
+
+#include <concepts>
+#include <cstdint>
+#include <initializer_list>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+/// What goes into a model and comes out of it: values under names. Core ML specification, FeatureTypes.proto.
+/// The types that a model declares stand in feature_type.hpp.
+namespace bespoke {
+
+/// `ArrayDataType`, with the specification's numbers.
+enum class array_data_type {
+    invalid_array_data_type = 0,
+    float32 = 65568,
+    float64 = 65600,  ///< `DOUBLE`
+    int32 = 131104,
+};
+
+constexpr std::string_view name_of(array_data_type type) {
+    switch (type) {
+        case array_data_type::float32:
+            return "FLOAT32";
+        case array_data_type::float64:
+            return "DOUBLE";
+        case array_data_type::int32:
+            return "INT32";
+        default:
+            return "INVALID_ARRAY_DATA_TYPE";
+    }
+}
+
+/// The C++ types that a multi-array can hold.
+template <class T>
+concept array_element = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, std::int32_t>;
+
+template <array_element T>
+inline constexpr array_data_type data_type_of = std::same_as<T, float>    ? array_data_type::float32
+                                                : std::same_as<T, double> ? array_data_type::float64
+                                                                          : array_data_type::int32;
+
+/// An xtensor expression of these, evaluated or not.
+template <class E>
+concept array_expression =
+    xt::is_xexpression<std::decay_t<E>>::value && array_element<typename std::decay_t<E>::value_type>;
+
+/// A vector or the like: no array yet.
+template <class V>
+concept numbers_without_shape =
+    array_like<V> && !array_expression<V> && !std::convertible_to<V, std::string_view> &&
+    !std::same_as<V, std::vector<std::int64_t>>;
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// An array of float, double or int32 behind one type. Made from any xtensor expression of these. Copies share the
+/// elements, which never change.
+class multi_array {
+public:
+    using variant = std::variant<tensor<float>, tensor<double>, tensor<std::int32_t>>;
+
+    /// One float32 zero of rank 0.
+    multi_array();
+    multi_array(const multi_array&) = default;  // nothing moves: what was moved from would have no elements
+    multi_array& operator=(const multi_array&) = default;
+    /// Throws errc::bad_argument where `values` has more than `max_rank` axes.
+    template <array_expression E>
+    multi_array(E&& values) : multi_array(checked(), as_tensor(std::forward<E>(values))) {}
+    /// Says what is wanted instead.
+    template <numbers_without_shape V>
+    multi_array(const V&) {
+        static_assert(!std::same_as<V, V>,
+                      "a multi-array has a shape, and floats, doubles or int32 in it: a bespoke::tensor, or "
+                      "xt::adapt(values, {1, 1, 8, 8}), wanted");
+    }
+
+    bespoke::shape shape() const;
+    array_data_type data_type() const;
+    /// Null where the elements are of another type.
+    template <array_element T>
+    const tensor<T>* get_if() const;
+    /// A copy whose elements are of type T. Fractions are cut off and what int32 cannot hold is clamped to
+    /// its range (NaN to 0).
+    template <array_element T>
+    tensor<T> cast() const;
+    const variant& values() const;
+
+    friend bool operator==(const multi_array& a, const multi_array& b) { return a.equals(b); }
+
+private:
+    struct checked {};
+    multi_array(checked, tensor<float>&& values);
+    multi_array(checked, tensor<double>&& values);
+    multi_array(checked, tensor<std::int32_t>&& values);
+    bool equals(const multi_array& other) const;
+
+    struct elements;  // who composes networks only should not pay for three xtensor classes
+    std::shared_ptr<const elements> values_;
+};
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::multi_array;
+
+using string_dictionary = std::map<std::string, double>;
+using int64_dictionary = std::map<std::int64_t, double>;
+using int64_sequence = std::vector<std::int64_t>;
+using string_sequence = std::vector<std::string>;
+
+/// One value of any feature type.
+using feature_value = std::variant<std::int64_t, double, std::string, multi_array, string_dictionary,
+                                   int64_dictionary, int64_sequence, string_sequence, image>;
+
+namespace detail {
+
+template <class... F>
+struct overloaded : F... {
+    using F::operator()...;
+};
+
+template <class... F>
+overloaded(F...) -> overloaded<F...>;
+
+template <class T, class Variant>
+inline constexpr bool is_alternative = false;
+template <class T, class... Alternatives>
+inline constexpr bool is_alternative<T, std::variant<Alternatives...>> = (std::same_as<T, Alternatives> || ...);
+
+}  // namespace detail
+
+/// What `features::get<T>` is asked for, for people: "a multi-array FLOAT32".
+template <class T>
+constexpr std::string_view kind_of() {
+    if constexpr (std::same_as<T, std::int64_t>)
+        return "an int64";
+    else if constexpr (std::same_as<T, double>)
+        return "a double";
+    else if constexpr (std::same_as<T, std::string>)
+        return "a string";
+    else if constexpr (std::same_as<T, multi_array>)
+        return "a multi-array";
+    else if constexpr (std::same_as<T, string_dictionary>)
+        return "a dictionary of strings";
+    else if constexpr (std::same_as<T, int64_dictionary>)
+        return "a dictionary of int64";
+    else if constexpr (std::same_as<T, int64_sequence>)
+        return "a sequence of int64";
+    else if constexpr (std::same_as<T, string_sequence>)
+        return "a sequence of strings";
+    else if constexpr (std::same_as<T, image>)
+        return "an image";
+    else if constexpr (std::same_as<T, tensor<float>>)
+        return "a multi-array FLOAT32";
+    else if constexpr (std::same_as<T, tensor<double>>)
+        return "a multi-array DOUBLE";
+    else
+        return "a multi-array INT32";
+}
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// "[1, 8, 8]"
+std::string to_text(const shape& s);
+/// "20 x 10"
+std::string to_text(const image_size& size);
+/// What a value is, for people: "a multi-array FLOAT32 [1, 8, 8]".
+std::string to_text(const feature_value& value);
+
+/// Values under names, in the order of the names:
+///
+///     features{{"image", image}, {"label", 3}, {"title", "a"}}
+class features {
+public:
+    using map = std::map<std::string, feature_value, std::less<>>;
+
+    // defined with the implementation: they are dear to compile
+    features();
+    features(const features&);
+    features(features&&) noexcept;
+    features& operator=(const features&);
+    features& operator=(features&&) noexcept;
+    ~features();
+    /// Throws errc::duplicate_name.
+    features(std::initializer_list<map::value_type> values);
+
+    /// Looks at the value, which stays here. Throws errc::unknown_name with the names that there are.
+    const feature_value& at(std::string_view name) const&;
+    feature_value at(std::string_view name) && { return std::as_const(*this).at(name); }
+    /// The value, which must be of type T: an alternative of `feature_value`, or the `tensor` in a
+    /// multi-array. Throws errc::unknown_name, or errc::bad_value where the value is something else.
+    template <class T>
+    const T& get(std::string_view name) const& {
+        constexpr bool is_value = detail::is_alternative<T, feature_value>;
+        constexpr bool is_tensor = detail::is_alternative<T, multi_array::variant>;
+        static_assert(is_value || is_tensor,
+                      "no feature holds a value of this type: an alternative of feature_value (std::int64_t, double, "
+                      "std::string ...) or a tensor wanted");
+        const feature_value& value = at(name);
+        if constexpr (is_value) {
+            if (const T* found = std::get_if<T>(&value)) return *found;
+        } else if constexpr (is_tensor) {
+            if (const auto* array = std::get_if<multi_array>(&value))
+                if (const T* found = array->get_if<typename T::value_type>()) return *found;
+        }
+        refuse(name, kind_of<T>(), value);
+    }
+    /// Of features that nobody keeps, as `m.predict(x).get<T>("y")`: a copy, which outlives them.
+    template <class T>
+    T get(std::string_view name) && {
+        return std::as_const(*this).template get<T>(name);
+    }
+    /// Null where there is no such name.
+    const feature_value* find(std::string_view name) const;
+    bool contains(std::string_view name) const { return find(name) != nullptr; }
+    /// Adds the value or replaces the one of this name.
+    void set(std::string name, feature_value value);
+
+    std::size_t size() const { return values_.size(); }
+    bool empty() const { return values_.empty(); }
+    map::const_iterator begin() const { return values_.begin(); }
+    map::const_iterator end() const { return values_.end(); }
+
+    friend bool operator==(const features& a, const features& b) { return a.equals(b); }
+
+private:
+    [[noreturn]] static void refuse(std::string_view name, std::string_view wanted, const feature_value& came);
+    bool equals(const features& other) const;
+
+    map values_;
+};
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::features;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_text;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <limits>
+
+namespace bespoke {
+namespace detail {
+
+template <class T, class U>
+T converted(U value) {
+    if constexpr (std::same_as<T, std::int32_t> && std::floating_point<U>) {
+        using limits = std::numeric_limits<std::int32_t>;
+        if (value != value) return 0;
+        const auto wide = static_cast<double>(value);
+        return static_cast<T>(std::clamp(wide, double{limits::min()}, double{limits::max()}));
+    } else {
+        return static_cast<T>(value);
+    }
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+struct multi_array::elements {
+    variant values;
+
+    template <class T>
+    explicit elements(tensor<T>&& given) : values(std::in_place_type<tensor<T>>) {
+        const std::size_t rank = given.dimension();
+        if (rank > max_rank)
+            throw error(errc::bad_argument, "multi-array: at most " + std::to_string(max_rank) + " axes wanted, but " +
+                                                std::to_string(rank) + " came");
+        take(std::get<tensor<T>>(values), std::move(given));
+    }
+};
+
+multi_array::multi_array() : multi_array(checked(), tensor<float>()) {}
+multi_array::multi_array(checked, tensor<float>&& values)
+    : values_(std::make_shared<const elements>(std::move(values))) {}
+multi_array::multi_array(checked, tensor<double>&& values)
+    : values_(std::make_shared<const elements>(std::move(values))) {}
+multi_array::multi_array(checked, tensor<std::int32_t>&& values)
+    : values_(std::make_shared<const elements>(std::move(values))) {}
+
+const multi_array::variant& multi_array::values() const { return values_->values; }
+template <array_element T>
+const tensor<T>* multi_array::get_if() const {
+    return std::get_if<tensor<T>>(&values_->values);
+}
+template const tensor<float>* multi_array::get_if() const;
+template const tensor<double>* multi_array::get_if() const;
+template const tensor<std::int32_t>* multi_array::get_if() const;
+bool multi_array::equals(const multi_array& other) const { return values() == other.values(); }
+
+bespoke::shape multi_array::shape() const {
+    return std::visit([](const auto& values) { return shape_of(values); }, values());
+}
+array_data_type multi_array::data_type() const {
+    return std::visit(
+        [](const auto& values) { return data_type_of<typename std::decay_t<decltype(values)>::value_type>; }, values());
+}
+template <array_element T>
+tensor<T> multi_array::cast() const {
+    return std::visit(
+        [](const auto& values) {
+            tensor<T> result(values.shape());
+            std::transform(values.begin(), values.end(), result.begin(),
+                           [](auto v) { return detail::converted<T>(v); });
+            return result;
+        },
+        values());
+}
+template tensor<float> multi_array::cast() const;
+template tensor<double> multi_array::cast() const;
+template tensor<std::int32_t> multi_array::cast() const;
+
+std::string to_text(const shape& s) {
+    std::string text = "[";
+    for (std::size_t axis = 0; axis < s.rank(); ++axis)
+        text += (axis > 0 ? ", " : "") + std::to_string(s[axis]);
+    return text + "]";
+}
+
+std::string to_text(const image_size& size) {
+    return std::to_string(size.width) + " x " + std::to_string(size.height);
+}
+
+std::string to_text(const feature_value& value) {
+    return std::visit(
+        detail::overloaded{[](const multi_array& a) {
+                               return std::string(kind_of<multi_array>())
+                                   .append(" ")
+                                   .append(name_of(a.data_type()))
+                                   .append(" ")
+                                   .append(to_text(a.shape()));
+                           },
+                           [](const image& i) {
+                               return std::string(kind_of<image>())
+                                   .append(" ")
+                                   .append(name_of(i.layout()))
+                                   .append(" ")
+                                   .append(to_text(i.size()));
+                           },
+                           [](const int64_sequence& s) {
+                               return "a sequence of " + std::to_string(s.size()) + " int64";
+                           },
+                           [](const string_sequence& s) {
+                               return "a sequence of " + std::to_string(s.size()) + " strings";
+                           },
+                           []<class T>(const T&) { return std::string(kind_of<T>()); }},
+        value);
+}
+
+features::features() = default;
+features::features(const features&) = default;
+features::features(features&&) noexcept = default;
+features& features::operator=(const features&) = default;
+features& features::operator=(features&&) noexcept = default;
+features::~features() = default;
+features::features(std::initializer_list<map::value_type> values) {
+    for (const auto& [name, value] : values)
+        if (!values_.emplace(name, value).second)
+            throw error(errc::duplicate_name, "feature \"" + name + "\" is given twice");
+}
+
+const feature_value& features::at(std::string_view name) const& {
+    if (const feature_value* value = find(name)) return *value;
+    std::string names;
+    for (const auto& [other, value] : values_) names += (names.empty() ? "\"" : ", \"") + other + "\"";
+    throw error(errc::unknown_name, "no feature \"" + std::string(name) + "\"; there " +
+                                        (names.empty()         ? "is none"
+                                         : values_.size() == 1 ? "is only " + names
+                                                               : "are " + names));
+}
+void features::refuse(std::string_view name, std::string_view wanted, const feature_value& came) {
+    throw error(errc::bad_value, "feature \"" + std::string(name) + "\": " + std::string(wanted) +
+                                     " wanted, but it is " + to_text(came));
+}
+const feature_value* features::find(std::string_view name) const {
+    const auto found = values_.find(name);
+    return found == values_.end() ? nullptr : &found->second;
+}
+void features::set(std::string name, feature_value value) {
+    // of insert_or_assign g++ 12 leaves an empty part: lld and mold lose how exceptions leave what lies behind it
+    values_[std::move(name)] = std::move(value);
+}
+bool features::equals(const features& other) const { return values_ == other.values_; }
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+/// Weights that a document gives in fewer bits. They are read as floats: what computes with them and learns from them
+/// knows no other. Core ML specification, WeightParams and QuantizationParams.
+namespace bespoke {
+
+/// What numbers of few bits stand for: number q for q scale + bias, or for element q of a table.
+struct quantization {
+    std::size_t bits = 0;            ///< of a number: 1 to 8
+    bool is_int8 = false;            ///< numbers are from -128 to 127, and stand in "int8RawValue"
+    std::vector<float> scale, bias;  ///< one for all, or one for each output channel; no bias: 0
+    std::vector<float> table{};      ///< of 2^bits floats; empty: scale and bias say it
+    std::size_t channel_axis = 0;    ///< which axis is that of the output channels
+    friend bool operator==(const quantization&, const quantization&) = default;
+};
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// How many numbers the member "rawValue" or "int8RawValue" of `in` holds; where it is one byte that has room for
+/// several, minus the most that it may hold.
+extent quantized_length(object_reader& in, std::string_view kind);
+
+/// Reads the members `kind`, "rawValue" or "int8RawValue", and "quantization" of `in`. rawValue: numbers of 1 to 8
+/// bits, one after the other from the highest bit of each byte on. int8RawValue: int8, with one scale and no bias.
+/// `channel_axis`: which axis of `dimensions` is that of the output channels; of a vector its only one.
+/// Without `to`, only checks the sizes.
+quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions,
+                            std::size_t channel_axis, float* to);
+
+/// Its counterpart. Writes nothing, and says false, where a value is none that a number stands for. Of several numbers
+/// that stand for the same float it takes the least.
+bool write_quantized(object_writer& out, const quantization& how, const shape& dimensions,
+                     std::span<const float> values);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+namespace bespoke {
+namespace detail {
+
+inline constexpr std::string_view quantizations[] = {"linearQuantization", "lookupTableQuantization"};
+
+/// Number `i` of `bits` bits.
+inline unsigned number_in_bits(std::span<const std::byte> bytes, std::size_t i, std::size_t bits) {
+    unsigned number = 0;
+    for (std::size_t at = i * bits; at < (i + 1) * bits; ++at)
+        number = number << 1 | (std::to_integer<unsigned>(bytes[at / 8]) >> (7 - at % 8) & 1);
+    return number;
+}
+
+inline void put_in_bits(std::span<std::byte> bytes, std::size_t i, std::size_t bits, std::size_t number) {
+    for (std::size_t bit = 0; bit < bits; ++bit) {
+        const std::size_t at = i * bits + bit;
+        bytes[at / 8] |= static_cast<std::byte>((number >> (bits - 1 - bit) & 1) << (7 - at % 8));
+    }
+}
+/// How many bytes that many numbers take.
+inline std::size_t bytes_of_numbers(const shape& dimensions, std::size_t bits) {
+    const auto count = static_cast<std::size_t>(dimensions.size());
+    return count / 8 * bits + (count % 8 * bits + 7) / 8;
+}
+
+inline std::size_t read_number_of_bits(object_reader& quantization) {
+    const std::int64_t bits = quantization.integer("numberOfBits");
+    if (bits < 1 || bits > 8)
+        quantization.fail(errc::bad_value, "numberOfBits", "1 to 8 wanted, " + std::to_string(bits) + " came");
+    return static_cast<std::size_t>(bits);
+}
+
+/// The member of one element, or one for each channel; where it may be absent, it is empty then.
+inline std::vector<float> read_channels(object_reader& in, std::string_view key, extent channels, bool by_channel,
+                                        bool may_be_absent) {
+    auto values = in.reals(key);
+    const auto came = static_cast<extent>(values.size());
+    if (came == 1 || (by_channel && came == channels) || (came == 0 && may_be_absent)) return values;
+    in.fail(errc::shape_mismatch, key,
+            (by_channel ? "1 number or " + std::to_string(channels) : std::string("1 number")) + " wanted, " +
+                std::to_string(came) + " came");
+}
+
+/// Where the weights of a channel stand: `count` runs of `length`, each `step` behind the one before.
+struct channel_weights {
+    std::size_t first, length, step, count;
+
+    /// Calls `body(i)` for each while it says true.
+    template <class Body>
+    void each(const Body& body) const {
+        for (std::size_t run = 0; run < count; ++run)
+            for (std::size_t i = 0; i < length; ++i)
+                if (!body(first + run * step + i)) return;
+    }
+};
+
+/// Calls `body(weights, values)` for all weights, not none, in parts in which number q stands for values[q].
+template <class Body>
+void each_channel(const quantization& how, const shape& dimensions, const Body& body) {
+    const auto count = static_cast<std::size_t>(dimensions.size());
+    if (count == 0) return;
+    if (!how.table.empty()) return body(channel_weights{0, count, count, 1}, how.table);
+    const std::size_t channels = std::max({how.scale.size(), how.bias.size(), std::size_t{1}});
+    const auto runs = channels == 1 ? 1 : static_cast<std::size_t>(dimensions.product(0, how.channel_axis));
+    const std::size_t length = count / runs / channels;
+    std::vector<float> values(std::size_t{1} << how.bits);
+    for (std::size_t channel = 0; channel < channels; ++channel) {
+        const auto scale = static_cast<double>(how.scale[how.scale.size() == 1 ? 0 : channel]);
+        const auto bias = static_cast<double>(how.bias.empty() ? 0 : how.bias[how.bias.size() == 1 ? 0 : channel]);
+        // the product is exact: the same floats with a fused multiply-add and without
+        for (std::size_t q = 0; q < values.size(); ++q)
+            values[q] =
+                static_cast<float>((how.is_int8 ? static_cast<std::int8_t>(q) : static_cast<int>(q)) * scale + bias);
+        body(channel_weights{channel * length, length, channels * length, runs}, values);
+    }
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+extent quantized_length(object_reader& in, std::string_view kind) {
+    object_reader quantization = in.object("quantization");
+    const auto bytes = static_cast<extent>(in.bytes(kind).size());
+    const auto most = bytes * 8 / static_cast<extent>(detail::read_number_of_bits(quantization));
+    return bytes == 1 && most > 1 ? -most : most;
+}
+
+quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions,
+                            std::size_t channel_axis, float* to) {
+    quantization how;
+    how.is_int8 = kind == "int8RawValue";
+    how.channel_axis = channel_axis < dimensions.rank() ? channel_axis : 0;
+    const auto bytes = in.bytes(kind);
+    object_reader fields = in.object("quantization");
+    how.bits = detail::read_number_of_bits(fields);
+    const std::string_view type = fields.one_of(detail::quantizations);
+    if (type.empty() || (how.is_int8 && (type != detail::quantizations[0] || how.bits != 8)))
+        fields.fail(errc::bad_value, "",
+                    how.is_int8 ? "a linearQuantization of 8 bits wanted"
+                                : "a linearQuantization or a lookupTableQuantization wanted");
+    const std::size_t wanted = detail::bytes_of_numbers(dimensions, how.bits);
+    if (bytes.size() != wanted)
+        in.fail(errc::shape_mismatch, kind,
+                std::to_string(wanted) + " bytes wanted (shape " + bespoke::to_text(dimensions) + ", " +
+                    std::to_string(how.bits) + " bits), " + std::to_string(bytes.size()) + " came");
+
+    object_reader inner = fields.object(type);
+    if (type == detail::quantizations[1]) {
+        how.table = inner.reals("floatValue");
+        if (how.table.size() != std::size_t{1} << how.bits)
+            inner.fail(
+                errc::shape_mismatch, "floatValue",
+                std::to_string(1 << how.bits) + " numbers wanted, " + std::to_string(how.table.size()) + " came");
+    } else {
+        const extent channels = dimensions.rank() == 0 ? 1 : dimensions[how.channel_axis];
+        const bool by_channel = !how.is_int8 && channels != 1;
+        how.scale = detail::read_channels(inner, "scale", channels, by_channel, false);
+        how.bias = detail::read_channels(inner, "bias", channels, by_channel, true);
+        if (how.is_int8 && !how.bias.empty())
+            inner.fail(errc::shape_mismatch, "bias", "no number wanted with int8RawValue, 1 came");
+    }
+    inner.finish();
+    fields.finish();
+    if (to != nullptr)
+        detail::each_channel(how, dimensions, [&](const auto& weights, std::span<const float> values) {
+            weights.each([&](std::size_t i) {
+                to[i] = values[detail::number_in_bits(bytes, i, how.bits)];
+                return true;
+            });
+        });
+    return how;
+}
+
+bool write_quantized(object_writer& out, const quantization& how, const shape& dimensions,
+                     std::span<const float> values) {
+    std::vector<std::byte> bytes(detail::bytes_of_numbers(dimensions, how.bits));
+    std::vector<std::pair<std::uint32_t, std::size_t>> numbers;  // for each float's bits, in order
+    bool all = true;
+    detail::each_channel(how, dimensions, [&](const auto& weights, std::span<const float> of) {
+        if (!all) return;
+        numbers.clear();
+        for (std::size_t q = 0; q < of.size(); ++q) numbers.emplace_back(std::bit_cast<std::uint32_t>(of[q]), q);
+        std::sort(numbers.begin(), numbers.end());
+        weights.each([&](std::size_t i) {
+            const auto wanted = std::bit_cast<std::uint32_t>(values[i]);
+            const auto found = std::lower_bound(numbers.begin(), numbers.end(), std::pair(wanted, std::size_t{0}));
+            all = found != numbers.end() && found->first == wanted;
+            if (all) detail::put_in_bits(bytes, i, how.bits, found->second);
+            return all;
+        });
+    });
+    if (!all) return false;
+    out.text(how.is_int8 ? "int8RawValue" : "rawValue", encode_base64(bytes));
+    object_writer inner, fields;
+    if (how.table.empty()) {
+        inner.reals("scale", how.scale);
+        inner.reals("bias", how.bias);
+    } else {
+        inner.reals("floatValue", how.table);
+    }
+    fields.integer("numberOfBits", static_cast<std::int64_t>(how.bits));
+    fields.object(detail::quantizations[how.table.empty() ? 0 : 1], inner);
+    out.object("quantization", fields);
+    return true;
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// The weights of layers as a document gives them. Core ML specification, WeightParams, and what goes beyond it: a
+/// tensor in a safetensors file, and base64 of floats. Weights are written as they came, floats of `.mlmodel` files as
+/// those of a network composed in code.
+namespace bespoke {
+
+/// Where a parameter array came from, and where it is written again.
+struct weight_source {
+    enum place {
+        automatic,       ///< inline where all weights together are few, else in the safetensors file
+        float_value,     ///< "floatValue": an array of numbers
+        float16_value,   ///< "float16Value": base64; kept only while every weight is a float16
+        float32_value,   ///< "bespoke": {"float32Value": base64 of little-endian floats}
+        tensor,          ///< "tensor": a name in the safetensors file
+        raw_value,       ///< "rawValue" or "int8RawValue"; kept only while every weight is one of the few numbers
+    };
+    place kind = automatic;
+    std::string name;      ///< of the tensor
+    quantization numbers;  ///< of the raw value
+    bool updatable = false;
+    friend bool operator==(const weight_source&, const weight_source&) = default;
+};
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// Where the weights of one parameter array come to lie.
+struct weights_target {
+    network_parameters<float>& parameters;
+    std::size_t number;
+    bool lends;  ///< those of a safetensors file may stay there
+    thread_pool* threads;
+};
+/// What a parameter array is to its layer.
+struct weights_role {
+    std::size_t channel_axis = 0;  ///< as for `read_quantized`
+    bool may_be_infinite = false;
+    bool is_bias = false;
+};
+/// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
+/// `target`, only compares how many there are. A bias that its layer does without (`hasBias` is false) is not looked
+/// at, as Core ML does not.
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, const weights_role& role,
+                  const safetensors* tensors, weight_source& source, const weights_target* target);
+/// How many numbers the document gives for each of these parameters; below 0: up to so many, see `quantized_length`.
+std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+
+namespace bespoke {
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// Finds the weights of a layer, of which some stand in messages inside it: parameter "weightParams.biasVector" in the
+/// member "biasVector" of "weightParams", "weightParams.1.biasVector" in that of its second element.
+class weights_reader {
+public:
+    explicit weights_reader(object_reader& fields) : fields_(fields) {}
+    object_reader find(std::string_view parameter);
+    /// Every member of the messages must have been read.
+    void finish() const;
+
+private:
+    struct message {
+        std::string_view prefix;  ///< "weightParams.1"
+        object_reader reader;
+        std::size_t elements;     ///< that came beside it; 0: it is not repeated, or none came
+    };
+    object_reader& add(message m) {
+        messages_.push_back(std::move(m));
+        return messages_.back().reader;
+    }
+
+    object_reader& fields_;
+    std::vector<message> messages_;
+};
+
+/// Its counterpart. The parameters of a message follow one another. With `listed`, all are elements of "weights", in
+/// their order.
+class weights_writer {
+public:
+    weights_writer(object_writer& fields, bool listed) : fields_(fields), listed_(listed) {}
+    void write(std::string_view parameter, const object_writer& weights);
+    void skip(std::string_view parameter);
+    /// Writes what is begun.
+    void finish();
+
+private:
+    /// Begins the message of a parameter where it is not the one that is being written, and gives it; null: none.
+    object_writer* enter(std::string_view parameter);
+
+    object_writer& fields_;
+    bool listed_;
+    std::string_view key_{};                 ///< of the message that is being written
+    bool repeated_ = false;
+    std::vector<object_writer> elements_{};  ///< one where it is not repeated
+};
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+namespace detail {
+
+/// A document and its weights file both hold the id of the weights, so that one of them is not read with what another
+/// document has put into the place of the other.
+inline constexpr auto weights_id = "weightsId";
+inline std::uint64_t hash_of(std::span<const std::byte> bytes, std::uint64_t hash) {
+    for (std::size_t i = 0; i < bytes.size(); i += sizeof hash) {  // FNV-1a, of eight bytes at a time
+        std::uint64_t word = 0;
+        std::memcpy(&word, bytes.data() + i, std::min(sizeof word, bytes.size() - i));
+        hash = (hash ^ word) * 0x100000001b3;
+        hash ^= hash >> 32;  // the high bits reach the low ones
+    }
+    return hash;
+}
+inline std::string id_of(std::span<const tensor_entry> tensors) {
+    std::uint64_t hash = 0xcbf29ce484222325;
+    for (const tensor_entry& tensor : tensors)
+        hash = hash_of(tensor.bytes, hash_of(std::as_bytes(std::span(tensor.name)), hash));
+    std::string digits;
+    for (int shift = 60; shift >= 0; shift -= 4) digits += "0123456789abcdef"[hash >> shift & 15];
+    return digits;
+}
+
+/// Where the weights are found that a document does not hold.
+struct weights_place {
+    const safetensors* file = nullptr;              ///< whatever its name
+    const std::filesystem::path* folder = nullptr;  ///< null: none
+    std::optional<safetensors> loaded{};
+    bool loading = false;  ///< its errors begin with its own path
+
+    /// The file called `name`, whose weights are those of the document: `id`, if it says one.
+    const safetensors* find(const std::string& name, const std::string& id, const object_reader& top) {
+        const safetensors* const found = find(name, top);
+        if (found == nullptr || id.empty()) return found;
+        const auto there = found->metadata().find(weights_id);
+        if (there != found->metadata().end() && there->second != id)
+            top.fail(errc::bad_value, weights_id,
+                     "the weights " + in_quotes(id) + " wanted, " + in_quotes(name) + " has " +
+                         in_quotes(there->second) + ", which another document has written");
+        return found;
+    }
+
+private:
+    const safetensors* find(const std::string& name, const object_reader& top) {
+        if (folder == nullptr) return file;
+        const std::filesystem::path relative(name);
+        bool inside = relative.is_relative() && relative.has_filename();
+        for (const auto& step : relative) inside = inside && step != "..";
+        if (!inside)
+            top.fail(errc::bad_value, "weightsFile",
+                     "a file in the folder of the model wanted, " + in_quotes(name) + " came");
+        loading = true;
+        loaded = safetensors::load(*folder / relative);
+        loading = false;
+        return &*loaded;
+    }
+};
+
+/// The parts of "weightParams.1.biasVector"; `message` and `index` may be empty.
+struct weights_path {
+    std::string_view prefix, message, index, key;
+
+    explicit weights_path(std::string_view parameter) : key(parameter) {
+        const std::size_t last = parameter.rfind('.');
+        if (last == std::string_view::npos) return;
+        key = parameter.substr(last + 1);
+        message = prefix = parameter.substr(0, last);
+        const std::size_t first = prefix.find('.');
+        if (first == std::string_view::npos) return;
+        message = prefix.substr(0, first);
+        index = prefix.substr(first + 1);
+    }
+    std::size_t number() const { return static_cast<std::size_t>(index[0] - '0'); }  // a digit
+    /// Of a prefix.
+    std::size_t last_number() const { return static_cast<std::size_t>(key[0] - '0'); }
+};
+
+inline std::vector<std::byte> read_bytes(object_reader& in, std::string_view key, std::size_t size) {
+    auto bytes = in.bytes(key);
+    if (bytes.size() % size != 0)
+        in.fail(errc::malformed_file, key, "a multiple of " + std::to_string(size) + " bytes wanted, " +
+                                               std::to_string(bytes.size()) + " came");
+    return bytes;
+}
+inline const tensor_entry& find_tensor(object_reader& in, const safetensors* tensors) {
+    const std::string name = in.text("tensor");
+    if (tensors == nullptr)
+        in.fail(errc::unknown_name, "tensor", "tensor " + in_quotes(name) + " needs a \"weightsFile\" in the model");
+    const tensor_entry* entry = tensors->find(name);
+    if (entry == nullptr)
+        in.fail(errc::unknown_name, "tensor", "no tensor " + in_quotes(name) + " in the weights file");
+    return *entry;
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+object_reader weights_reader::find(std::string_view parameter) {
+    const detail::weights_path path(parameter);
+    if (path.message.empty()) return fields_.object(parameter);
+    for (message& m : messages_)
+        if (m.prefix == path.prefix) return m.reader.object(path.key);
+    if (path.index.empty())
+        return add({path.prefix, fields_.object(path.message), 0}).object(path.key);
+    auto elements = fields_.objects(path.message);
+    const std::size_t came = elements.size();
+    elements.resize(std::max(came, path.number() + 1),
+                    object_reader(nullptr, fields_.place(path.message) + "/" + std::string(path.index)));
+    return add({path.prefix, elements[path.number()], came}).object(path.key);
+}
+void weights_reader::finish() const {
+    std::size_t wanted = 0;
+    for (const message& m : messages_) {
+        m.reader.finish();
+        const detail::weights_path path(m.prefix);  // "weightParams" and "1"
+        if (!path.message.empty()) wanted = std::max(wanted, path.last_number() + 1);
+    }
+    for (const message& m : messages_)
+        if (m.elements != 0 && m.elements != wanted)
+            fields_.fail(errc::bad_value, detail::weights_path(m.prefix).message,
+                         std::to_string(wanted) + " elements wanted, " + std::to_string(m.elements) + " came");
+}
+
+object_writer* weights_writer::enter(std::string_view parameter) {
+    const detail::weights_path path(parameter);
+    if (path.message != key_) finish();
+    if (path.message.empty()) return nullptr;
+    key_ = path.message;
+    repeated_ = !path.index.empty();
+    const std::size_t number = repeated_ ? path.number() : 0;
+    if (elements_.size() <= number) elements_.resize(number + 1);
+    return &elements_[number];
+}
+void weights_writer::skip(std::string_view parameter) {
+    if (listed_)
+        elements_.emplace_back();
+    else
+        enter(parameter);
+}
+void weights_writer::write(std::string_view parameter, const object_writer& weights) {
+    if (listed_) return elements_.push_back(weights);
+    object_writer* message = enter(parameter);
+    (message != nullptr ? *message : fields_).object(detail::weights_path(parameter).key, weights);
+}
+void weights_writer::finish() {
+    if (listed_) {
+        while (!elements_.empty() && elements_.back().empty()) elements_.pop_back();
+        return fields_.objects("weights", elements_);
+    }
+    if (repeated_)
+        fields_.objects(key_, elements_);
+    else if (!elements_.empty())
+        fields_.object(key_, elements_[0]);
+    key_ = {};
+    repeated_ = false;
+    elements_.clear();
+}
+
+void read_weights(object_reader in, const std::string& place, const shape& dimensions, const weights_role& role,
+                  const safetensors* tensors, weight_source& source, const weights_target* target) {
+    if (role.is_bias && dimensions == absent) in = object_reader(nullptr, place);
+    const extent wanted = dimensions.size();
+    const auto wrong_count = [&](extent came) {
+        throw error(errc::shape_mismatch, place + ": " + std::to_string(wanted) +
+                                              (wanted == 1 ? " number wanted" : " numbers wanted") +
+                                              (wanted == 0 ? "" : " (shape " + bespoke::to_text(dimensions) + ")") +
+                                              ", " + (came == 0 ? "none" : std::to_string(came)) + " came");
+    };
+    const auto check_count = [&](std::size_t came) {
+        if (static_cast<extent>(came) != wanted) wrong_count(static_cast<extent>(came));
+    };
+    const auto room = [&] { return target == nullptr ? nullptr : target->parameters.fill(target->number); };
+    source.updatable = in.boolean("isUpdatable");
+    static constexpr std::string_view kinds[] = {"floatValue", "float16Value", "tensor", "bespoke",
+                                                 "rawValue",   "int8RawValue"};
+    const std::string_view kind = in.one_of(kinds);
+    if (kind == "floatValue") {
+        if (!in.is_binary(kind)) source.kind = weight_source::float_value;
+        check_count(in.length(kind));
+        if (target == nullptr) return;
+        const auto values = in.reals(kind);
+        check_count(values.size());
+        std::copy(values.begin(), values.end(), room());
+    } else if (kind == "float16Value") {
+        source.kind = weight_source::float16_value;
+        const auto bytes = detail::read_bytes(in, kind, 2);
+        check_count(bytes.size() / 2);
+        float* const to = room();
+        for (extent i = 0; i < wanted && to != nullptr; ++i)
+            to[i] = float16_to_float(detail::load_little_endian<std::uint16_t>(bytes.data() + 2 * i));
+    } else if (kind == "bespoke") {
+        source.kind = weight_source::float32_value;
+        object_reader inner = in.object(kind);
+        const auto bytes = detail::read_bytes(inner, "float32Value", 4);
+        check_count(bytes.size() / 4);
+        float* const to = room();
+        for (extent i = 0; i < wanted && to != nullptr; ++i)
+            to[i] = std::bit_cast<float>(detail::load_little_endian<std::uint32_t>(bytes.data() + 4 * i));
+        inner.finish();
+    } else if (kind == "tensor") {
+        source.kind = weight_source::tensor;
+        const tensor_entry& entry = detail::find_tensor(in, tensors);
+        source.name = entry.name;
+        if (!(entry.dimensions == dimensions))
+            in.fail(errc::shape_mismatch, kind,
+                    "the shape " + bespoke::to_text(dimensions) + " wanted, tensor " + in_quotes(entry.name) + " has " +
+                        bespoke::to_text(entry.dimensions));
+        static constexpr std::string_view floats[] = {"F32", "F64", "F16", "BF16"};
+        if (std::ranges::find(floats, entry.dtype) == std::end(floats))
+            in.fail(errc::bad_value, kind,
+                    "F32, F64, F16 or BF16 wanted, tensor " + in_quotes(entry.name) + " has the dtype " +
+                        std::string(entry.dtype));
+        if (target == nullptr) return;
+        check_count(static_cast<std::size_t>(entry.dimensions.size()));
+        const float* const there = target->lends ? floats_in(entry) : nullptr;
+        if (there != nullptr)
+            target->parameters.lend(target->number, there, tensors->owner());
+        else
+            to_floats(entry, room());
+    } else if (!kind.empty()) {
+        source.kind = weight_source::raw_value;
+        source.numbers = read_quantized(in, kind, dimensions, role.channel_axis, room());
+    } else {
+        check_count(0);
+        room();
+    }
+    in.finish();
+    if (target == nullptr) return;
+    const float* const values = target->parameters.read(target->number);
+    if (kernels::all_finite(wanted, values, target->threads)) return;
+    for (extent i = 0; i < wanted; ++i)
+        if (!std::isfinite(values[i]) && !(role.may_be_infinite && std::isinf(values[i])))
+            throw error(errc::bad_value, place + ": number " + std::to_string(i) + " is " +
+                                             detail::shown(static_cast<double>(values[i])));
+}
+
+std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors) {
+    std::vector<extent> lengths;
+    for (object_reader in : parameters) {
+        auto length = static_cast<extent>(in.length("floatValue"));
+        if (in.has("quantization")) {
+            const std::string_view kind = in.has("int8RawValue") ? "int8RawValue" : "rawValue";
+            length = quantized_length(in, kind);
+        } else if (in.has("float16Value")) {
+            length = static_cast<extent>(detail::read_bytes(in, "float16Value", 2).size() / 2);
+        } else if (in.has("bespoke")) {
+            object_reader inner = in.object("bespoke");
+            length = static_cast<extent>(detail::read_bytes(inner, "float32Value", 4).size() / 4);
+        } else if (in.has("tensor")) {
+            length = detail::find_tensor(in, tensors).dimensions.size();
+        }
+        lengths.push_back(length);
+    }
+    return lengths;
+}
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+/// Checkpoints of a training as files: safetensors, the parameters as tensors "learning.fc.weights" and
+/// "frozen.conv.bias", what the optimizer keeps for them as "moment0.fc.weights", and the rest in the metadata, as JSON
+/// under "checkpoint". Under "checkpointId" stands a number that follows from all of them: a file that is not as it was
+/// written is refused.
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <string>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace bespoke {
+namespace detail {
+
+inline constexpr std::uint64_t checkpoint_version = 1;
+
+inline std::string parameter_tensor(const training_state::parameter& p) {
+    return (p.learns ? "learning." : "frozen.") + p.name;
+}
+inline std::string moment_tensor(std::size_t number, const training_state::parameter& p) {
+    return "moment" + std::to_string(number) + "." + p.name;
+}
+/// Of tensors sorted by name, and what stands beside them.
+inline std::string checkpoint_id(std::vector<tensor_entry> tensors, const std::string& facts) {
+    tensors.push_back({"checkpoint", "U8", shape{static_cast<extent>(facts.size())}, std::as_bytes(std::span(facts))});
+    return id_of(tensors);
+}
+
+/// JSON has no infinity.
+inline json json_of(double value) { return std::isfinite(value) ? json(value) : json(shown(value)); }
+
+/// Reads what stands beside the tensors of a checkpoint.
+class checkpoint_facts {
+public:
+    checkpoint_facts(const std::string& path, const std::string& place, const json& value)
+        : path_(path), place_(place), value_(value) {
+        if (!value.is_object()) fail(place, value, "an object wanted");
+    }
+
+    checkpoint_facts object(const std::string& name) { return {path_, place_ + "/" + name, member(name)}; }
+    bool has(const std::string& name) const { return value_.contains(name); }
+    /// Throws for a member that nobody has asked for.
+    void finish() const {
+        for (const auto& [name, value] : value_.items())
+            if (std::ranges::find(known_, name) == known_.end())
+                throw error(errc::unknown_name, path_ + ": " + place_ + "/" + excerpt(name) + ": nothing is called so");
+    }
+    const json& value() const { return value_; }
+
+    void read(const std::string& name, std::vector<std::string>& to) {
+        const json& value = member(name);
+        const auto is_text = [](const json& e) { return e.is_string(); };
+        if (!value.is_array() || !std::ranges::all_of(value, is_text)) fail_at(name, "a list of texts wanted");
+        for (const json& e : value) to.push_back(e.get_ref<const std::string&>());
+    }
+    void read(const std::string& name, std::string& to) {
+        const json& value = member(name);
+        if (!value.is_string()) fail_at(name, "a text wanted");
+        to = value.get_ref<const std::string&>();
+    }
+    void read(const std::string& name, bool& to) {
+        const json& value = member(name);
+        if (!value.is_boolean()) fail_at(name, "true or false wanted");
+        to = value.get<bool>();
+    }
+    void read(const std::string& name, double& to) {
+        const json& value = member(name);
+        if (value == "Infinity" || value == "-Infinity")
+            to = value == "Infinity" ? std::numeric_limits<double>::infinity()
+                                     : -std::numeric_limits<double>::infinity();
+        else if (value.is_number())
+            to = value.get<double>();
+        else
+            fail_at(name, "a number wanted");
+    }
+    template <class Integer>
+        requires std::is_integral_v<Integer>
+    void read(const std::string& name, Integer& to) {
+        const json& value = member(name);
+        constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<Integer>::max());
+        if (!value.is_number_unsigned() || value.get<std::uint64_t>() > most)
+            fail_at(name, "an integer from 0 to " + std::to_string(most) + " wanted");
+        to = value.get<Integer>();
+    }
+
+private:
+    [[noreturn]] void fail(const std::string& place, const json& value, const std::string& wanted) const {
+        throw error(errc::malformed_file,
+                    path_ + ": " + place + ": " + wanted + ", " + excerpt(value.dump()) + " came");
+    }
+    [[noreturn]] void fail_at(const std::string& name, const std::string& wanted) const {
+        fail(place_ + "/" + excerpt(name), value_[name], wanted);
+    }
+    const json& member(const std::string& name) {
+        known_.push_back(name);
+        const auto found = value_.find(name);
+        if (found == value_.end())
+            throw error(errc::bad_value, path_ + ": " + place_ + "/" + name + ": it is missing");
+        return *found;
+    }
+
+    std::string path_, place_;
+    const json& value_;
+    std::vector<std::string> known_{};
+};
+
+/// What the file has under "checkpoint"; the names of hyper-parameters are those of `like`.
+inline training_state read_facts(const json& document, const std::string& path, const training_state& like) {
+    training_state result{.element_size = like.element_size};
+    checkpoint_facts facts(path, "checkpoint", document);
+    std::uint64_t version = 0;
+    facts.read("version", version);
+    if (version != checkpoint_version)
+        throw error(errc::unsupported, path + ": checkpoint/version: " + std::to_string(checkpoint_version) +
+                                           " wanted, " + std::to_string(version) + " came");
+    facts.read("steps", result.steps);
+    facts.read("moments", result.moments);
+    facts.read("optimizer", result.optimizer);
+    if (result.optimizer != like.optimizer)
+        throw error(errc::bad_value, path + ": checkpoint/optimizer: this training has " + in_quotes(like.optimizer) +
+                                         ", the checkpoint " + in_quotes(result.optimizer));
+    facts.read("layers", result.layers);
+    for (std::size_t i = 0; i < std::max(result.layers.size(), like.layers.size()); ++i) {
+        const auto of = [&](const training_state& s) {
+            return i < s.layers.size() ? in_quotes(s.layers[i]) : std::string("none");
+        };
+        if (of(result) != of(like))
+            throw error(errc::bad_value, path + ": checkpoint/layers/" + std::to_string(i) + ": this training has " +
+                                             of(like) + ", the checkpoint " + of(result));
+    }
+    checkpoint_facts numbers = facts.object("hyperParameters");
+    for (const auto& wanted : like.hyper_parameters) {
+        result.hyper_parameters.push_back(wanted);
+        numbers.read(wanted.name, result.hyper_parameters.back().value);
+    }
+    numbers.finish();
+    checkpoint_facts notes = facts.object("notes");
+    for (const auto& [name, value] : notes.value().items()) notes.read(name, result.notes[name]);
+    if (facts.has("task")) {
+        checkpoint_facts task = facts.object("task");
+        update_cursor::each(result.cursor.emplace(), [&](const std::string& name, auto& to) { task.read(name, to); });
+        task.finish();
+    }
+    facts.finish();
+    return result;
+}
+
+}  // namespace detail
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+void write_checkpoint(const std::filesystem::path& path, const training_state& state) {
+    std::vector<tensor_entry> tensors;
+    const std::string_view dtype = state.element_size == sizeof(double) ? "F64" : "F32";
+    for (const auto& p : state.parameters) {
+        tensors.push_back({detail::parameter_tensor(p), dtype, p.dimensions, p.bytes});
+        for (std::size_t m = 0; m < p.moments.size(); ++m)
+            tensors.push_back({detail::moment_tensor(m, p), dtype, p.dimensions, p.moments[m]});
+    }
+    std::ranges::sort(tensors, {}, &tensor_entry::name);
+    detail::json_document document(detail::json::value_t::object);
+    detail::json& facts = *document;
+    facts["version"] = detail::checkpoint_version;
+    facts["steps"] = state.steps;
+    facts["moments"] = state.moments;
+    facts["optimizer"] = state.optimizer;
+    facts["layers"] = state.layers;
+    detail::json &numbers = facts["hyperParameters"] = detail::json::object(),
+                 &notes = facts["notes"] = detail::json::object();
+    for (const auto& [name, value] : state.hyper_parameters) numbers[name] = detail::json_of(value);
+    for (const auto& [name, value] : state.notes) notes[name] = value;
+    if (state.cursor)
+        update_cursor::each(*state.cursor, [&]<class V>(const std::string& name, const V& value) {
+            if constexpr (std::is_same_v<V, double>) facts["task"][name] = detail::json_of(value);
+            else facts["task"][name] = value;
+        });
+    std::string text;
+    try {
+        text = facts.dump();
+    } catch (const detail::json::exception&) {
+        throw error(errc::bad_argument, path.string() + ": a text of the checkpoint is not UTF-8");
+    }
+    write_file_atomically(path, to_safetensors(tensors, {{"checkpoint", text},
+                                                         {"checkpointId", detail::checkpoint_id(tensors, text)}}));
+}
+
+training_state read_checkpoint(const std::filesystem::path& path, const training_state& like) {
+    const std::string name = path.string();
+    const safetensors file = safetensors::load(path);
+    const auto& metadata = file.metadata();
+    const auto facts = metadata.find("checkpoint"), id = metadata.find("checkpointId");
+    if (facts == metadata.end() || id == metadata.end())
+        throw error(errc::bad_value,
+                    name + ": a checkpoint wanted, this has no \"checkpoint\" and \"checkpointId\" in its metadata");
+    const std::string now = detail::checkpoint_id(file.entries(), facts->second);
+    if (now != id->second)
+        throw error(errc::bad_value, name + ": it is not as it was written: its checkpointId is " +
+                                         in_quotes(id->second) + ", what it holds has " + in_quotes(now));
+    const detail::json_document document = detail::parse_json(facts->second, name + ": checkpoint");
+    training_state result = detail::read_facts(*document, name, like);
+    std::size_t used = 0;
+    const auto take = [&](const std::string& tensor, const shape& dimensions) {
+        const auto fail = [&](errc code, const std::string& what) {
+            throw error(code, name + ": tensor " + in_quotes(tensor) + ": " + what);
+        };
+        const tensor_entry* const found = file.find(tensor);
+        if (found == nullptr) fail(errc::unknown_name, "this training wants it, the checkpoint lacks it");
+        const std::string_view dtype = like.element_size == sizeof(double) ? "F64" : "F32";
+        if (found->dtype != dtype)
+            fail(errc::bad_value, std::string(dtype) + " wanted, " + std::string(found->dtype) + " came");
+        if (!(found->dimensions == dimensions))
+            fail(errc::shape_mismatch, "the shape " + bespoke::to_text(dimensions) + " wanted, " +
+                                           bespoke::to_text(found->dimensions) + " came");
+        ++used;
+        return found->bytes;
+    };
+    for (const auto& mine : like.parameters) {
+        auto& p = result.parameters.emplace_back(mine);
+        p.moments.clear();
+        p.bytes = take(detail::parameter_tensor(p), p.dimensions);
+        for (std::size_t m = 0; p.learns && m < result.moments; ++m)
+            p.moments.push_back(take(detail::moment_tensor(m, p), p.dimensions));
+    }
+    if (used != file.entries().size()) {
+        std::vector<std::string> known;
+        for (const auto& p : result.parameters) {
+            known.push_back(detail::parameter_tensor(p));
+            for (std::size_t m = 0; m < p.moments.size(); ++m) known.push_back(detail::moment_tensor(m, p));
+        }
+        for (const tensor_entry& entry : file.entries())
+            if (std::ranges::find(known, entry.name) == known.end())
+                throw error(errc::unknown_name, name + ": tensor " + in_quotes(detail::excerpt(entry.name)) +
+                                                    ": this training has no such tensor");
+    }
+    result.owner = file.owner();
+    return result;
+}
+
+bool is_checkpoint_there(const std::filesystem::path& path) {
+    std::error_code problem;
+    const auto status = std::filesystem::status(path, problem);
+    if (!std::filesystem::status_known(status)) detail::throw_io(path, "cannot read", problem.value());
+    return std::filesystem::exists(status);
+}
+
+std::uint64_t mix_bytes(std::uint64_t before, std::span<const std::byte> bytes) {
+    return detail::hash_of(bytes, before ^ bytes.size());
+}
+
+const checkpoint_access checkpoint_files{&write_checkpoint,
+                                         &read_checkpoint,
+                                         &is_checkpoint_there,
+                                         &mix_bytes,
+                                         {&resume_task<float>, &save_task<float>},
+                                         {&resume_task<double>, &save_task<double>}};
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+}  // namespace bespoke
+
+#endif
+
+
+
+
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+/// The types that a model declares for its features. Core ML specification, FeatureTypes.proto. Comparisons and what
+/// looks into a variant are defined with the implementation: they are dear to compile.
+namespace bespoke {
+
+/// How many: from `lower_bound` to `upper_bound`, both included; a negative upper bound is none.
+struct size_range {
+    extent lower_bound = 0;
+    extent upper_bound = unset;
+
+    constexpr bool contains(extent size) const {
+        return size >= lower_bound && (upper_bound < 0 || size <= upper_bound);
+    }
+    friend constexpr bool operator==(const size_range&, const size_range&) = default;
+};
+
+struct int64_feature_type {
+    friend bool operator==(const int64_feature_type&, const int64_feature_type&) = default;
+};
+struct double_feature_type {
+    friend bool operator==(const double_feature_type&, const double_feature_type&) = default;
+};
+struct string_feature_type {
+    friend bool operator==(const string_feature_type&, const string_feature_type&) = default;
+};
+/// The values of a dictionary are doubles.
+struct dictionary_feature_type {
+    enum class key { int64_key_type, string_key_type };
+    key key_type = key::int64_key_type;
+    friend bool operator==(const dictionary_feature_type&, const dictionary_feature_type&) = default;
+};
+struct sequence_feature_type {
+    enum class element { int64_type, string_type };
+    element type = element::int64_type;
+    bespoke::size_range size_range = {};
+    friend bool operator==(const sequence_feature_type&, const sequence_feature_type&) = default;
+};
+
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+struct enumerated_shapes {
+    std::vector<bespoke::shape> shapes = {};
+    friend bool operator==(const enumerated_shapes&, const enumerated_shapes&);
+};
+/// One range for each axis.
+struct shape_range {
+    std::vector<size_range> size_ranges = {};
+    friend bool operator==(const shape_range&, const shape_range&);
+};
+
+struct array_feature_type {
+    /// The required shape, or the default one where `shape_flexibility` is given. Rank 0 with no flexibility
+    /// is undeclared: any shape.
+    bespoke::shape shape = {};
+    array_data_type data_type = array_data_type::invalid_array_data_type;
+    std::variant<std::monostate, enumerated_shapes, shape_range> shape_flexibility = {};
+    /// What every element is where an optional feature is not given.
+    std::variant<std::monostate, std::int32_t, float, double> default_optional_value = {};
+
+    friend bool operator==(const array_feature_type&, const array_feature_type&);
+
+    /// `shape`, or what stands for it: the first enumerated shape, the lower bounds of the ranges.
+    bespoke::shape default_shape() const;
+    bool accepts(const bespoke::shape& s) const;
+    /// The shape of an output of this type for a blob of the shape `made`: of a flexible one that of the blob, perhaps
+    /// without some first axes of one element, or [C] of [.., 1, C, 1, 1]; else `default_shape` where that has as many
+    /// elements. Nothing: they do not fit.
+    std::optional<bespoke::shape> shape_of(const bespoke::shape& made) const;
+    /// Elements are converted where that keeps their meaning: any to floating point, but not the other way.
+    bool accepts(array_data_type type) const {
+        return type == data_type || data_type != array_data_type::int32;
+    }
+};
+
+struct enumerated_image_sizes {
+    std::vector<image_size> sizes = {};
+    friend bool operator==(const enumerated_image_sizes&, const enumerated_image_sizes&);
+};
+struct image_size_range {
+    size_range width_range = {}, height_range = {};
+    friend bool operator==(const image_size_range&, const image_size_range&);
+};
+
+struct image_feature_type {
+    /// The required size, or the default one where `size_flexibility` is given; there 0 x 0 is undeclared.
+    extent width = 0, height = 0;
+    std::variant<std::monostate, enumerated_image_sizes, image_size_range> size_flexibility = {};
+    image_color_space color_space = image_color_space::invalid_color_space;
+
+    friend bool operator==(const image_feature_type&, const image_feature_type&);
+
+    /// `width` and `height`, or what stands for them: the first enumerated size, the lower bounds of the ranges.
+    image_size default_size() const;
+    bool accepts(image_size size) const;
+};
+
+struct feature_type {
+    std::variant<int64_feature_type, double_feature_type, string_feature_type, array_feature_type,
+                 dictionary_feature_type, sequence_feature_type, image_feature_type>
+        type = {};
+    bool is_optional = false;
+
+    friend bool operator==(const feature_type&, const feature_type&);
+
+    /// Null where the type is another.
+    const array_feature_type* multi_array_type() const;
+    const image_feature_type* image_type() const;
+};
+
+/// "1..8", or "1.." where there is no upper bound.
+std::string to_text(const size_range& range);
+/// What is wanted, for people: "a multi-array FLOAT32 [1, 8..32, 8..]", "an image RGB 20 x 10".
+std::string to_text(const feature_type& type);
+/// Whether `value` can be given for a feature of type `type`.
+bool accepts(const feature_type& type, const feature_value& value);
+/// What is wrong with a declared type itself, or nothing.
+std::optional<fault> fault_of(const feature_type& type);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::accepts;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::array_feature_type;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::enumerated_image_sizes;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::enumerated_shapes;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::fault_of;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::feature_type;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::image_feature_type;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::image_size_range;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::shape_range;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_text;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <algorithm>
+#include <limits>
+#include <span>
+
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+bool operator==(const enumerated_shapes&, const enumerated_shapes&) = default;
+bool operator==(const shape_range&, const shape_range&) = default;
+bool operator==(const array_feature_type&, const array_feature_type&) = default;
+bool operator==(const enumerated_image_sizes&, const enumerated_image_sizes&) = default;
+bool operator==(const image_size_range&, const image_size_range&) = default;
+bool operator==(const image_feature_type&, const image_feature_type&) = default;
+bool operator==(const feature_type&, const feature_type&) = default;
+
+bespoke::shape array_feature_type::default_shape() const {
+    if (shape.rank() > 0) return shape;
+    if (const auto* enumerated = std::get_if<enumerated_shapes>(&shape_flexibility))
+        return enumerated->shapes.empty() ? shape : enumerated->shapes.front();
+    bespoke::shape lowest;
+    if (const auto* ranges = std::get_if<shape_range>(&shape_flexibility))
+        for (const size_range& r : ranges->size_ranges) lowest.push_back(r.lower_bound);
+    return lowest;
+}
+bool array_feature_type::accepts(const bespoke::shape& s) const {
+    if (const auto* enumerated = std::get_if<enumerated_shapes>(&shape_flexibility))
+        return std::ranges::find(enumerated->shapes, s) != enumerated->shapes.end();
+    if (const auto* ranges = std::get_if<shape_range>(&shape_flexibility))
+        return std::equal(ranges->size_ranges.begin(), ranges->size_ranges.end(), s.begin(), s.end(),
+                          [](const size_range& r, extent e) { return r.contains(e); });
+    return shape.rank() == 0 || s == shape;
+}
+std::optional<bespoke::shape> array_feature_type::shape_of(const bespoke::shape& made) const {
+    if (!std::holds_alternative<std::monostate>(shape_flexibility)) {
+        const extent* first = made.begin();
+        while (!accepts(bespoke::shape(std::span(first, made.end()))) && first != made.end() && *first == 1) ++first;
+        const bespoke::shape last(std::span(first, made.end()));
+        if (accepts(last)) return last;
+        if (last.rank() == 3 && last.size() == last[0] && accepts(bespoke::shape{last[0]}))
+            return bespoke::shape{last[0]};
+    }
+    const bespoke::shape usual = default_shape();
+    if (checked_size(usual, std::numeric_limits<extent>::max()) == made.size()) return usual;
+    return std::nullopt;
+}
+image_size image_feature_type::default_size() const {
+    if (width != 0 || height != 0) return {width, height};
+    if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&size_flexibility))
+        return enumerated->sizes.empty() ? image_size{} : enumerated->sizes.front();
+    if (const auto* range = std::get_if<image_size_range>(&size_flexibility))
+        return {range->width_range.lower_bound, range->height_range.lower_bound};
+    return {};
+}
+bool image_feature_type::accepts(image_size size) const {
+    if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&size_flexibility))
+        return std::ranges::find(enumerated->sizes, size) != enumerated->sizes.end();
+    if (const auto* range = std::get_if<image_size_range>(&size_flexibility))
+        return range->width_range.contains(size.width) && range->height_range.contains(size.height);
+    return size == image_size{width, height};
+}
+const array_feature_type* feature_type::multi_array_type() const { return std::get_if<array_feature_type>(&type); }
+const image_feature_type* feature_type::image_type() const { return std::get_if<image_feature_type>(&type); }
+
+std::string to_text(const size_range& range) {
+    if (range.upper_bound < 0) return std::to_string(range.lower_bound) + "..";
+    if (range.lower_bound == range.upper_bound) return std::to_string(range.lower_bound);
+    return std::to_string(range.lower_bound) + ".." + std::to_string(range.upper_bound);
+}
+
+std::string to_text(const feature_type& type) {
+    if (std::holds_alternative<int64_feature_type>(type.type)) return std::string(kind_of<std::int64_t>());
+    if (std::holds_alternative<double_feature_type>(type.type)) return std::string(kind_of<double>());
+    if (std::holds_alternative<string_feature_type>(type.type)) return std::string(kind_of<std::string>());
+    if (const auto* dictionary = std::get_if<dictionary_feature_type>(&type.type))
+        return std::string(dictionary->key_type == dictionary_feature_type::key::int64_key_type
+                               ? kind_of<int64_dictionary>()
+                               : kind_of<string_dictionary>());
+    if (const auto* sequence = std::get_if<sequence_feature_type>(&type.type))
+        return "a sequence of " + to_text(sequence->size_range) +
+               (sequence->type == sequence_feature_type::element::int64_type ? " int64" : " strings");
+    if (const image_feature_type* picture = type.image_type()) {
+        std::string text(kind_of<image>());
+        text.append(" ").append(name_of(picture->color_space));
+        if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&picture->size_flexibility)) {
+            for (std::size_t i = 0; i < enumerated->sizes.size(); ++i)
+                text.append(i > 0 ? " or " : " ").append(to_text(enumerated->sizes[i]));
+        } else if (const auto* range = std::get_if<image_size_range>(&picture->size_flexibility)) {
+            text.append(" ").append(to_text(range->width_range)).append(" x ").append(to_text(range->height_range));
+        } else {
+            text.append(" ").append(to_text(picture->default_size()));
+        }
+        return text;
+    }
+    const array_feature_type& array = *type.multi_array_type();
+    std::string text(kind_of<multi_array>());
+    text.append(" ").append(name_of(array.data_type));
+    if (const auto* enumerated = std::get_if<enumerated_shapes>(&array.shape_flexibility)) {
+        for (std::size_t i = 0; i < enumerated->shapes.size(); ++i)
+            text.append(i > 0 ? " or " : " ").append(to_text(enumerated->shapes[i]));
+    } else if (const auto* ranges = std::get_if<shape_range>(&array.shape_flexibility)) {
+        for (std::size_t i = 0; i < ranges->size_ranges.size(); ++i)
+            text.append(i > 0 ? ", " : " [").append(to_text(ranges->size_ranges[i]));
+        text.append("]");
+    } else if (array.shape.rank() > 0) {
+        text.append(" ").append(to_text(array.shape));
+    } else {
+        text.append(" of any shape");
+    }
+    return text;
+}
+
+bool accepts(const feature_type& type, const feature_value& value) {
+    if (std::holds_alternative<int64_feature_type>(type.type)) return std::holds_alternative<std::int64_t>(value);
+    if (std::holds_alternative<double_feature_type>(type.type))
+        return std::holds_alternative<double>(value) || std::holds_alternative<std::int64_t>(value);
+    if (std::holds_alternative<string_feature_type>(type.type)) return std::holds_alternative<std::string>(value);
+    if (const auto* array = type.multi_array_type()) {
+        const auto* given = std::get_if<multi_array>(&value);
+        return given != nullptr && array->accepts(given->data_type()) && array->accepts(given->shape());
+    }
+    if (const image_feature_type* picture = type.image_type()) {
+        const auto* given = std::get_if<image>(&value);
+        return given != nullptr && accepts(picture->color_space, given->layout()) && picture->accepts(given->size());
+    }
+    if (const auto* dictionary = std::get_if<dictionary_feature_type>(&type.type))
+        return dictionary->key_type == dictionary_feature_type::key::int64_key_type
+                   ? std::holds_alternative<int64_dictionary>(value)
+                   : std::holds_alternative<string_dictionary>(value);
+    const auto& sequence = std::get<sequence_feature_type>(type.type);
+    const auto fits = [&](const auto* given) {
+        return given != nullptr && sequence.size_range.contains(static_cast<extent>(given->size()));
+    };
+    return sequence.type == sequence_feature_type::element::int64_type ? fits(std::get_if<int64_sequence>(&value))
+                                                                       : fits(std::get_if<string_sequence>(&value));
+}
+
+std::optional<fault> fault_of(const feature_type& type) {
+    const auto check_range = [](const size_range& r) -> std::optional<fault> {
+        if (r.lower_bound >= 0 && (r.upper_bound < 0 || r.lower_bound <= r.upper_bound)) return std::nullopt;
+        return value_fault("a range from a lower bound of 0 or more up to an upper bound wanted, but it is ",
+                           r.lower_bound, " to ", r.upper_bound);
+    };
+    if (const auto* sequence = std::get_if<sequence_feature_type>(&type.type))
+        return check_range(sequence->size_range);
+    if (const image_feature_type* picture = type.image_type()) {
+        if (name_of(picture->color_space) == name_of(image_color_space::invalid_color_space))
+            return value_fault("an image GRAYSCALE, RGB or BGR wanted, but its colour space is not given");
+        const auto check_size = [](image_size size) -> std::optional<fault> {
+            if (size.width >= 1 && size.height >= 1) return std::nullopt;
+            return value_fault("an image of 1 x 1 or more wanted, but it is ", size.width, " x ", size.height);
+        };
+        if (const auto* enumerated = std::get_if<enumerated_image_sizes>(&picture->size_flexibility)) {
+            if (enumerated->sizes.empty()) return value_fault("enumerated sizes wanted, but there is none");
+            for (image_size size : enumerated->sizes)
+                if (auto problem = check_size(size)) return problem;
+        } else if (const auto* range = std::get_if<image_size_range>(&picture->size_flexibility)) {
+            if (auto problem = check_range(range->width_range)) return problem;
+            if (auto problem = check_range(range->height_range)) return problem;
+        }
+        const image_size size = picture->default_size();
+        if (auto problem = check_size(size)) return problem;
+        if (!picture->accepts(size))
+            return value_fault("a default size that the flexibility allows wanted, but it is ", size.width, " x ",
+                               size.height);
+        return std::nullopt;
+    }
+    const array_feature_type* array = type.multi_array_type();
+    if (!array) return std::nullopt;
+
+    if (name_of(array->data_type) == name_of(array_data_type::invalid_array_data_type))
+        return value_fault(
+            "a multi-array of FLOAT32, DOUBLE or INT32 wanted, but its data type is not given");
+    const auto check_shape = [](const bespoke::shape& s) -> std::optional<fault> {
+        for (extent e : s)
+            if (e < 1) return value_fault("a shape of extents of 1 or more wanted, but it is ", s);
+        return std::nullopt;
+    };
+    if (auto problem = check_shape(array->shape)) return problem;
+    if (const auto* enumerated = std::get_if<enumerated_shapes>(&array->shape_flexibility)) {
+        if (enumerated->shapes.empty()) return value_fault("enumerated shapes wanted, but there is none");
+        for (const bespoke::shape& s : enumerated->shapes)
+            if (auto problem = check_shape(s)) return problem;
+    } else if (const auto* ranges = std::get_if<shape_range>(&array->shape_flexibility)) {
+        if (ranges->size_ranges.empty() || ranges->size_ranges.size() > max_rank)
+            return value_fault("size ranges of 1 to ", max_rank, " axes wanted, but there are ",
+                               ranges->size_ranges.size());
+        for (const size_range& r : ranges->size_ranges)
+            if (auto problem = check_range(r)) return problem;
+    }
+    if (!array->accepts(array->default_shape()))
+        return value_fault("a default shape that the flexibility allows wanted, but it is ", array->shape);
+    return std::nullopt;
+}
+
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+#endif
+
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// What a model says about itself. Core ML specification, Model.proto.
+namespace bespoke {
+namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+/// A named input or output.
+struct feature_description {
+    std::string name = {};
+    std::string short_description = {};
+    feature_type type = {};
+
+    friend bool operator==(const feature_description&, const feature_description&);
+};
+
+/// What people may know of a model: kept and written back, not interpreted.
+struct metadata {
+    std::string short_description = {};
+    std::string version_string = {};
+    std::string author = {};
+    std::string license = {};
+    std::map<std::string, std::string> user_defined = {};
+
+    friend bool operator==(const metadata&, const metadata&);
+};
+
+struct model_description {
+    std::vector<feature_description> input = {};
+    std::vector<feature_description> output = {};
+    std::vector<feature_description> training_input = {};
+    /// Of classifiers and regressors: the output that answers.
+    std::string predicted_feature_name = {};
+    /// Of classifiers: the output with a probability for each label.
+    std::string predicted_probabilities_name = {};
+    struct metadata metadata = {};
+
+    friend bool operator==(const model_description&, const model_description&);
+};
+
+/// Null where no description has the name.
+const feature_description* find_feature(std::span<const feature_description> descriptions, std::string_view name);
+
+/// What is wrong with the description itself, or nothing: a name that is empty or comes twice, a type that
+/// contradicts itself, a predicted feature that is no output.
+std::optional<fault> fault_of(const model_description& description);
+
+/// Throws unless `values` has a fitting value for each description that is not optional, and nothing else.
+/// `role` is what they are to the model: "input". errc::unknown_name, errc::shape_mismatch or
+/// errc::bad_value, with the name, what was wanted and what came. `also_fits`, where given, says what may come besides.
+void check_features(std::string_view role, std::span<const feature_description> descriptions, const features& values,
+                    bool (*also_fits)(const feature_type& type, const feature_value& value) = nullptr);
+
+}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::check_features;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::fault_of;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::feature_description;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::find_feature;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::metadata;
+using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::model_description;
+
+}  // namespace bespoke
+
+#ifdef BESPOKE_IMPLEMENTATION
+
+#include <set>
+
+namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
+
+bool operator==(const feature_description&, const feature_description&) = default;
+bool operator==(const metadata&, const metadata&) = default;
+bool operator==(const model_description&, const model_description&) = default;
+
+const feature_description* find_feature(std::span<const feature_description> descriptions,
+                                        std::string_view name) {
+    for (const feature_description& d : descriptions)
+        if (d.name == name) return &d;
+    return nullptr;
+}
+
+std::optional<fault> fault_of(const model_description& description) {
+    const auto check_list = [](std::string_view role,
+                               const std::vector<feature_description>& list) -> std::optional<fault> {
+        std::set<std::string_view> names;
+        for (std::size_t i = 0; i < list.size(); ++i) {
+            if (list[i].name.empty()) return value_fault(role, " ", i, ": the name is empty");
+            if (!names.insert(list[i].name).second)
+                return fault{errc::duplicate_name,
+                             sentence(role, " \"", list[i].name, "\": the name comes twice")};
+            if (const auto problem = fault_of(list[i].type))
+                return fault{problem->code, sentence(role, " \"", list[i].name, "\": ", problem->what)};
+        }
+        return std::nullopt;
+    };
+    const auto check_output = [&](std::string_view role, const std::string& name) -> std::optional<fault> {
+        if (name.empty() || find_feature(description.output, name)) return std::nullopt;
+        return fault{errc::unknown_name,
+                     sentence(role, ": the name of an output wanted, but it is \"", name, "\"")};
+    };
+    if (auto problem = check_list("input", description.input)) return problem;
+    if (auto problem = check_list("output", description.output)) return problem;
+    if (auto problem = check_list("training input", description.training_input)) return problem;
+    if (auto problem = check_output("predicted feature", description.predicted_feature_name)) return problem;
+    if (auto problem = check_output("predicted probabilities", description.predicted_probabilities_name))
+        return problem;
+    const std::string& answer = description.predicted_feature_name;
+    if (!answer.empty() && answer == description.predicted_probabilities_name)
+        return value_fault("predicted probabilities: another output than the predicted feature wanted, but it is \"",
+                           answer, "\" too");
+    return std::nullopt;
+}
+
+void check_features(std::string_view role, std::span<const feature_description> descriptions, const features& values,
+                    bool (*also_fits)(const feature_type& type, const feature_value& value)) {
+    const auto place = [&](std::string_view name) {
+        return std::string(role) + " \"" + std::string(name) + "\": ";
+    };
+    const auto undeclared = [&] {
+        std::string names;
+        for (const auto& [name, value] : values)
+            if (!find_feature(descriptions, name)) names += (names.empty() ? "\"" : ", \"") + name + "\"";
+        return names.empty() ? names : " (given, but not declared: " + names + ")";
+    };
+    for (const feature_description& d : descriptions) {
+        const feature_value* value = values.find(d.name);
+        if (!value) {
+            if (d.type.is_optional) continue;
+            throw error(errc::unknown_name,
+                        place(d.name) + to_text(d.type) + " wanted, but none is given" + undeclared());
+        }
+        if (accepts(d.type, *value) || (also_fits != nullptr && also_fits(d.type, *value))) continue;
+        const array_feature_type* array = d.type.multi_array_type();
+        const image_feature_type* picture = d.type.image_type();
+        const bool only_shape = (array && std::holds_alternative<multi_array>(*value) &&
+                                 array->accepts(std::get<multi_array>(*value).data_type())) ||
+                                (picture && std::holds_alternative<image>(*value) &&
+                                 accepts(picture->color_space, std::get<image>(*value).layout()));
+        throw error(only_shape ? errc::shape_mismatch : errc::bad_value,
+                    place(d.name) + to_text(d.type) + " wanted, but " + to_text(*value) + " came");
+    }
+    for (const auto& [name, value] : values)
+        if (!find_feature(descriptions, name))
+            throw error(errc::unknown_name, place(name) + "the model declares none of this name");
+}
+
+}  // namespace bespoke::define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 #endif
 
@@ -32268,1323 +34259,6 @@ void write_hyper_parameters(const layer_codec& codec, const any_node& node, std:
 
 #endif
 
-
-
-#include <bit>
-#include <cstdint>
-
-/// The 16-bit formats in which files keep weights. Calculations are never done in them.
-namespace bespoke {
-
-/// The value of an IEEE 754 binary16. Exact; NaN keeps its payload.
-constexpr float float16_to_float(std::uint16_t half) {
-    const std::uint32_t sign = (half & 0x8000u) << 16;
-    const std::uint32_t exponent = half >> 10 & 0x1fu;
-    const std::uint32_t fraction = half & 0x3ffu;
-    if (exponent == 0) {  // zero and subnormal: fraction x 2^-24
-        const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
-        return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(magnitude));
-    }
-    const std::uint32_t wider = exponent == 0x1f ? 0xffu : exponent + (127 - 15);
-    return std::bit_cast<float>(sign | wider << 23 | fraction << 13);
-}
-
-/// The nearest IEEE 754 binary16, ties to even; beyond 65520 infinity. NaN stays NaN.
-constexpr std::uint16_t float_to_float16(float value) {
-    const auto bits = std::bit_cast<std::uint32_t>(value);
-    const std::uint32_t sign = bits >> 16 & 0x8000u;
-    const std::uint32_t magnitude = bits & 0x7fffffffu;
-    std::uint32_t half = 0;
-    if (magnitude > 0x7f800000u) {
-        half = 0x7e00u | (magnitude >> 13 & 0x3ffu);  // the quiet bit, so that no payload is lost to infinity
-    } else if (magnitude >= 0x47800000u) {            // 65536
-        half = 0x7c00u;
-    } else if (magnitude >=
-               0x38800000u) {  // 2^-14, the smallest normal: drop 13 bits; a carry moves the exponent
-        half = (magnitude - ((127u - 15u) << 23) + 0xfffu + (magnitude >> 13 & 1u)) >> 13;
-    } else if (magnitude > 0x33000000u) {  // 2^-25, which is a tie between 0 and 2^-24 and goes to 0
-        const std::uint32_t dropped = 126 - (magnitude >> 23);
-        const std::uint32_t fraction = (magnitude & 0x7fffffu) | 0x800000u;
-        half = (fraction + ((1u << (dropped - 1)) - 1) + (fraction >> dropped & 1u)) >> dropped;
-    }
-    return static_cast<std::uint16_t>(sign | half);
-}
-
-/// The value of a bfloat16: the upper half of a float's bits. Exact.
-constexpr float bfloat16_to_float(std::uint16_t upper) {
-    return std::bit_cast<float>(static_cast<std::uint32_t>(upper) << 16);
-}
-
-}  // namespace bespoke
-
-
-#include <span>
-#include <string_view>
-#include <vector>
-
-/// Weights that a document gives in fewer bits. They are read as floats: what computes with them and learns from them
-/// knows no other. Core ML specification, WeightParams and QuantizationParams.
-namespace bespoke {
-
-/// What numbers of few bits stand for: number q for q scale + bias, or for element q of a table.
-struct quantization {
-    std::size_t bits = 0;            ///< of a number: 1 to 8
-    bool is_int8 = false;            ///< numbers are from -128 to 127, and stand in "int8RawValue"
-    std::vector<float> scale, bias;  ///< one for all, or one for each output channel; no bias: 0
-    std::vector<float> table{};      ///< of 2^bits floats; empty: scale and bias say it
-    std::size_t channel_axis = 0;    ///< which axis is that of the output channels
-    friend bool operator==(const quantization&, const quantization&) = default;
-};
-
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-/// How many numbers the member "rawValue" or "int8RawValue" of `in` holds; where it is one byte that has room for
-/// several, minus the most that it may hold.
-extent quantized_length(object_reader& in, std::string_view kind);
-
-/// Reads the members `kind`, "rawValue" or "int8RawValue", and "quantization" of `in`. rawValue: numbers of 1 to 8
-/// bits, one after the other from the highest bit of each byte on. int8RawValue: int8, with one scale and no bias.
-/// `channel_axis`: which axis of `dimensions` is that of the output channels; of a vector its only one.
-/// Without `to`, only checks the sizes.
-quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions,
-                            std::size_t channel_axis, float* to);
-
-/// Its counterpart. Writes nothing, and says false, where a value is none that a number stands for. Of several numbers
-/// that stand for the same float it takes the least.
-bool write_quantized(object_writer& out, const quantization& how, const shape& dimensions,
-                     std::span<const float> values);
-
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-}  // namespace bespoke
-
-#ifdef BESPOKE_IMPLEMENTATION
-
-#include <algorithm>
-#include <bit>
-#include <cstddef>
-#include <cstdint>
-#include <string>
-#include <utility>
-
-namespace bespoke {
-namespace detail {
-
-inline constexpr std::string_view quantizations[] = {"linearQuantization", "lookupTableQuantization"};
-
-/// Number `i` of `bits` bits.
-inline unsigned number_in_bits(std::span<const std::byte> bytes, std::size_t i, std::size_t bits) {
-    unsigned number = 0;
-    for (std::size_t at = i * bits; at < (i + 1) * bits; ++at)
-        number = number << 1 | (std::to_integer<unsigned>(bytes[at / 8]) >> (7 - at % 8) & 1);
-    return number;
-}
-
-inline void put_in_bits(std::span<std::byte> bytes, std::size_t i, std::size_t bits, std::size_t number) {
-    for (std::size_t bit = 0; bit < bits; ++bit) {
-        const std::size_t at = i * bits + bit;
-        bytes[at / 8] |= static_cast<std::byte>((number >> (bits - 1 - bit) & 1) << (7 - at % 8));
-    }
-}
-/// How many bytes that many numbers take.
-inline std::size_t bytes_of_numbers(const shape& dimensions, std::size_t bits) {
-    const auto count = static_cast<std::size_t>(dimensions.size());
-    return count / 8 * bits + (count % 8 * bits + 7) / 8;
-}
-
-inline std::size_t read_number_of_bits(object_reader& quantization) {
-    const std::int64_t bits = quantization.integer("numberOfBits");
-    if (bits < 1 || bits > 8)
-        quantization.fail(errc::bad_value, "numberOfBits", "1 to 8 wanted, " + std::to_string(bits) + " came");
-    return static_cast<std::size_t>(bits);
-}
-
-/// The member of one element, or one for each channel; where it may be absent, it is empty then.
-inline std::vector<float> read_channels(object_reader& in, std::string_view key, extent channels, bool by_channel,
-                                        bool may_be_absent) {
-    auto values = in.reals(key);
-    const auto came = static_cast<extent>(values.size());
-    if (came == 1 || (by_channel && came == channels) || (came == 0 && may_be_absent)) return values;
-    in.fail(errc::shape_mismatch, key,
-            (by_channel ? "1 number or " + std::to_string(channels) : std::string("1 number")) + " wanted, " +
-                std::to_string(came) + " came");
-}
-
-/// Where the weights of a channel stand: `count` runs of `length`, each `step` behind the one before.
-struct channel_weights {
-    std::size_t first, length, step, count;
-
-    /// Calls `body(i)` for each while it says true.
-    template <class Body>
-    void each(const Body& body) const {
-        for (std::size_t run = 0; run < count; ++run)
-            for (std::size_t i = 0; i < length; ++i)
-                if (!body(first + run * step + i)) return;
-    }
-};
-
-/// Calls `body(weights, values)` for all weights, not none, in parts in which number q stands for values[q].
-template <class Body>
-void each_channel(const quantization& how, const shape& dimensions, const Body& body) {
-    const auto count = static_cast<std::size_t>(dimensions.size());
-    if (count == 0) return;
-    if (!how.table.empty()) return body(channel_weights{0, count, count, 1}, how.table);
-    const std::size_t channels = std::max({how.scale.size(), how.bias.size(), std::size_t{1}});
-    const auto runs = channels == 1 ? 1 : static_cast<std::size_t>(dimensions.product(0, how.channel_axis));
-    const std::size_t length = count / runs / channels;
-    std::vector<float> values(std::size_t{1} << how.bits);
-    for (std::size_t channel = 0; channel < channels; ++channel) {
-        const auto scale = static_cast<double>(how.scale[how.scale.size() == 1 ? 0 : channel]);
-        const auto bias = static_cast<double>(how.bias.empty() ? 0 : how.bias[how.bias.size() == 1 ? 0 : channel]);
-        // the product is exact: the same floats with a fused multiply-add and without
-        for (std::size_t q = 0; q < values.size(); ++q)
-            values[q] =
-                static_cast<float>((how.is_int8 ? static_cast<std::int8_t>(q) : static_cast<int>(q)) * scale + bias);
-        body(channel_weights{channel * length, length, channels * length, runs}, values);
-    }
-}
-
-}  // namespace detail
-
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-extent quantized_length(object_reader& in, std::string_view kind) {
-    object_reader quantization = in.object("quantization");
-    const auto bytes = static_cast<extent>(in.bytes(kind).size());
-    const auto most = bytes * 8 / static_cast<extent>(detail::read_number_of_bits(quantization));
-    return bytes == 1 && most > 1 ? -most : most;
-}
-
-quantization read_quantized(object_reader& in, std::string_view kind, const shape& dimensions,
-                            std::size_t channel_axis, float* to) {
-    quantization how;
-    how.is_int8 = kind == "int8RawValue";
-    how.channel_axis = channel_axis < dimensions.rank() ? channel_axis : 0;
-    const auto bytes = in.bytes(kind);
-    object_reader fields = in.object("quantization");
-    how.bits = detail::read_number_of_bits(fields);
-    const std::string_view type = fields.one_of(detail::quantizations);
-    if (type.empty() || (how.is_int8 && (type != detail::quantizations[0] || how.bits != 8)))
-        fields.fail(errc::bad_value, "",
-                    how.is_int8 ? "a linearQuantization of 8 bits wanted"
-                                : "a linearQuantization or a lookupTableQuantization wanted");
-    const std::size_t wanted = detail::bytes_of_numbers(dimensions, how.bits);
-    if (bytes.size() != wanted)
-        in.fail(errc::shape_mismatch, kind,
-                std::to_string(wanted) + " bytes wanted (shape " + bespoke::to_text(dimensions) + ", " +
-                    std::to_string(how.bits) + " bits), " + std::to_string(bytes.size()) + " came");
-
-    object_reader inner = fields.object(type);
-    if (type == detail::quantizations[1]) {
-        how.table = inner.reals("floatValue");
-        if (how.table.size() != std::size_t{1} << how.bits)
-            inner.fail(
-                errc::shape_mismatch, "floatValue",
-                std::to_string(1 << how.bits) + " numbers wanted, " + std::to_string(how.table.size()) + " came");
-    } else {
-        const extent channels = dimensions.rank() == 0 ? 1 : dimensions[how.channel_axis];
-        const bool by_channel = !how.is_int8 && channels != 1;
-        how.scale = detail::read_channels(inner, "scale", channels, by_channel, false);
-        how.bias = detail::read_channels(inner, "bias", channels, by_channel, true);
-        if (how.is_int8 && !how.bias.empty())
-            inner.fail(errc::shape_mismatch, "bias", "no number wanted with int8RawValue, 1 came");
-    }
-    inner.finish();
-    fields.finish();
-    if (to != nullptr)
-        detail::each_channel(how, dimensions, [&](const auto& weights, std::span<const float> values) {
-            weights.each([&](std::size_t i) {
-                to[i] = values[detail::number_in_bits(bytes, i, how.bits)];
-                return true;
-            });
-        });
-    return how;
-}
-
-bool write_quantized(object_writer& out, const quantization& how, const shape& dimensions,
-                     std::span<const float> values) {
-    std::vector<std::byte> bytes(detail::bytes_of_numbers(dimensions, how.bits));
-    std::vector<std::pair<std::uint32_t, std::size_t>> numbers;  // for each float's bits, in order
-    bool all = true;
-    detail::each_channel(how, dimensions, [&](const auto& weights, std::span<const float> of) {
-        if (!all) return;
-        numbers.clear();
-        for (std::size_t q = 0; q < of.size(); ++q) numbers.emplace_back(std::bit_cast<std::uint32_t>(of[q]), q);
-        std::sort(numbers.begin(), numbers.end());
-        weights.each([&](std::size_t i) {
-            const auto wanted = std::bit_cast<std::uint32_t>(values[i]);
-            const auto found = std::lower_bound(numbers.begin(), numbers.end(), std::pair(wanted, std::size_t{0}));
-            all = found != numbers.end() && found->first == wanted;
-            if (all) detail::put_in_bits(bytes, i, how.bits, found->second);
-            return all;
-        });
-    });
-    if (!all) return false;
-    out.text(how.is_int8 ? "int8RawValue" : "rawValue", encode_base64(bytes));
-    object_writer inner, fields;
-    if (how.table.empty()) {
-        inner.reals("scale", how.scale);
-        inner.reals("bias", how.bias);
-    } else {
-        inner.reals("floatValue", how.table);
-    }
-    fields.integer("numberOfBits", static_cast<std::int64_t>(how.bits));
-    fields.object(detail::quantizations[how.table.empty() ? 0 : 1], inner);
-    out.object("quantization", fields);
-    return true;
-}
-
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-}  // namespace bespoke
-
-#endif
-
-
-
-#include <cstddef>
-#include <filesystem>
-#include <initializer_list>
-#include <memory>
-#include <span>
-#include <vector>
-
-namespace bespoke {
-
-/// A file to be written: where, and what it shall hold.
-struct file_content {
-    std::filesystem::path path;
-    std::span<const std::byte> bytes;
-};
-
-/// Functions that the program lacks unless one of its source files says
-///
-///     #define BESPOKE_IMPLEMENTATION
-///     #include <bespoke.hpp>
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-std::vector<std::byte> read_file(const std::filesystem::path& path);
-std::span<const std::byte> map_file(const std::filesystem::path& path, std::shared_ptr<const void>& owner);
-void write_files_atomically(std::span<const file_content> files);
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-/// The bytes of a regular file (or of what a link to one leads to). Throws errc::io with path and reason.
-inline std::vector<std::byte> read_file(const std::filesystem::path& path) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::read_file(path);
-}
-
-/// The bytes of a regular file, mapped where the system can do that: they are read when they are looked at, and never
-/// copied. Whoever writes to the file itself meanwhile (and does not put a new one in its place, as the functions below
-/// do) changes them, or takes them away. Throws errc::io with path and reason.
-class mapped_file {
-public:
-    explicit mapped_file(const std::filesystem::path& path) {
-        bytes_ = define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::map_file(path, owner_);
-    }
-    std::span<const std::byte> bytes() const { return bytes_; }
-
-private:
-    std::shared_ptr<const void> owner_;
-    std::span<const std::byte> bytes_;
-};
-
-/// Writes files so that whoever looks, even after a crash, finds each one whole: old or new.
-///
-/// All contents are first written and synced under other names in the same folders, then renamed in the
-/// order given, then the folders are synced. So a file that refers to another comes after it. A crash
-/// between two renames leaves the first file new and the second old; whoever must never see that says in
-/// both which belong together, as `model::save` does. Throws errc::io with path and reason; no file has
-/// changed then, unless a rename after the first one was refused, and nothing is left over. Existing
-/// permissions are kept.
-inline void write_files_atomically(std::span<const file_content> files) {
-    define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_files_atomically(files);
-}
-inline void write_files_atomically(std::initializer_list<file_content> files) {
-    write_files_atomically(std::span(files.begin(), files.size()));
-}
-inline void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {
-    write_files_atomically({{path, bytes}});
-}
-
-}  // namespace bespoke
-
-#ifdef BESPOKE_IMPLEMENTATION
-
-#include <cerrno>
-#include <cstdint>
-#include <cstdio>
-#include <optional>
-#include <string>
-#include <system_error>
-#include <utility>
-
-#ifdef _WIN32
-#include <fcntl.h>
-#include <io.h>
-#include <process.h>
-#include <sys/stat.h>
-#else
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#endif
-
-namespace bespoke {
-namespace detail {
-
-[[noreturn]] inline void throw_io(const std::filesystem::path& path, const std::string& what, int reason) {
-    throw error(errc::io, path.string() + ": " + what + ": " + std::generic_category().message(reason));
-}
-
-struct close_file {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-};
-using file_handle = std::unique_ptr<std::FILE, close_file>;
-
-inline file_handle open_file(const std::filesystem::path& path, const char* mode) {
-#ifdef _WIN32
-    return file_handle(
-        ::_wfopen(path.c_str(), std::wstring(mode, mode + std::char_traits<char>::length(mode)).c_str()));
-#else
-    return file_handle(std::fopen(path.c_str(), mode));
-#endif
-}
-
-/// Null where it exists already. Old Windows does not know the mode "wbx".
-inline file_handle create_file(const std::filesystem::path& path) {
-#ifdef _WIN32
-    const int handle = ::_wopen(path.c_str(), _O_CREAT | _O_EXCL | _O_WRONLY | _O_BINARY, _S_IREAD | _S_IWRITE);
-    return file_handle(handle < 0 ? nullptr : ::_fdopen(handle, "wb"));
-#else
-    return open_file(path, "wbx");
-#endif
-}
-
-/// Of the file that is open: another one may have taken its name. Below 0: not known, `errno` says why.
-inline std::int64_t size_of(std::FILE* file) {
-#ifdef _WIN32
-    struct ::_stat64 facts;
-    return ::_fstat64(::_fileno(file), &facts) == 0 ? facts.st_size : -1;
-#else
-    struct ::stat facts;
-    return ::fstat(::fileno(file), &facts) == 0 ? facts.st_size : -1;
-#endif
-}
-
-struct readable_file {
-    file_handle handle;
-    std::size_t size;
-};
-inline readable_file open_to_read(const std::filesystem::path& path) {
-    std::error_code problem;
-    const auto status = std::filesystem::status(path, problem);
-    if (!std::filesystem::status_known(status)) throw_io(path, "cannot read", problem.value());
-    if (!std::filesystem::exists(status)) throw_io(path, "cannot read", ENOENT);
-    if (!std::filesystem::is_regular_file(status))
-        throw error(errc::io, path.string() + ": cannot read: not a regular file");
-    file_handle file = open_file(path, "rb");
-    if (!file) throw_io(path, "cannot read", errno);
-    const std::int64_t size = size_of(file.get());
-    if (size < 0) throw_io(path, "cannot read", errno);
-    return {std::move(file), static_cast<std::size_t>(size)};
-}
-
-/// A new file beside `target` that vanishes with this object unless it is renamed.
-class temporary_file {
-public:
-    explicit temporary_file(const std::filesystem::path& target) : target_(resolved(target)) {}
-    temporary_file(temporary_file&& other) noexcept
-        : target_(std::move(other.target_)), path_(std::move(other.path_)),
-          exists_(std::exchange(other.exists_, false)) {}
-    temporary_file& operator=(temporary_file&&) = delete;
-    ~temporary_file() {
-        std::error_code ignored;
-        if (exists_) std::filesystem::remove(path_, ignored);
-    }
-
-    /// Written and synced on return.
-    void write(std::span<const std::byte> bytes) {
-        std::error_code problem;
-        const auto status = std::filesystem::status(target_, problem);
-        const bool replaces = std::filesystem::exists(status);
-        if (replaces && !std::filesystem::is_regular_file(status))
-            throw error(errc::io, target_.string() + ": cannot write: not a regular file");
-        const file_handle file = make();
-        if (replaces) std::filesystem::permissions(path_, status.permissions(), problem);
-        const bool written =
-            bytes.empty() || std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
-        if (!written || std::fflush(file.get()) != 0 || !sync(file.get()))
-            throw_io(target_, "cannot write", errno);
-    }
-    void rename_to_target() {
-        std::error_code problem;
-        std::filesystem::rename(path_, target_, problem);
-        if (problem) throw_io(target_, "cannot replace", problem.value());
-        exists_ = false;
-    }
-    /// Makes the new name itself outlive a crash.
-    void sync_folder() const {
-#ifndef _WIN32
-        const auto folder = target_.has_parent_path() ? target_.parent_path() : std::filesystem::path(".");
-        const int handle = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        // Some file systems cannot sync a folder and say EINVAL; there is nothing more to be done there.
-        const bool failed = handle < 0 || (::fsync(handle) != 0 && errno != EINVAL);
-        const int reason = errno;
-        if (handle >= 0) ::close(handle);
-        if (failed) throw_io(target_, "written, but its folder cannot be synced", reason);
-#endif
-    }
-
-private:
-    /// Opens a file that did not exist. A killed process may have left some.
-    file_handle make() {
-        constexpr int attempts = 100;
-        for (int i = 0;; ++i) {
-            path_ = target_;
-            path_ += "." + std::to_string(process()) + "-" + std::to_string(i) + ".tmp";
-            file_handle file = create_file(path_);
-            exists_ = file != nullptr;
-            if (exists_) return file;
-            if (errno != EEXIST || i + 1 == attempts) throw_io(target_, "cannot write", errno);
-        }
-    }
-    /// A link stays a link: what it leads to is replaced.
-    static std::filesystem::path resolved(const std::filesystem::path& path) {
-        std::error_code problem;
-        const auto end = std::filesystem::canonical(path, problem);
-        return problem ? path : end;
-    }
-    static bool sync(std::FILE* file) {
-#ifdef _WIN32
-        return ::_commit(::_fileno(file)) == 0;
-#else
-        return ::fsync(::fileno(file)) == 0;
-#endif
-    }
-    static int process() {
-#ifdef _WIN32
-        return ::_getpid();
-#else
-        return ::getpid();
-#endif
-    }
-
-    std::filesystem::path target_, path_;
-    bool exists_ = false;
-};
-
-}  // namespace detail
-
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-std::vector<std::byte> read_file(const std::filesystem::path& path) {
-    const auto [file, size] = detail::open_to_read(path);
-    std::vector<std::byte> bytes(size);
-    const std::size_t count = std::fread(bytes.data(), 1, bytes.size(), file.get());
-    if (std::ferror(file.get()) != 0) detail::throw_io(path, "cannot read", errno);
-    if (count != bytes.size() || std::fgetc(file.get()) != EOF)
-        throw error(errc::io, path.string() + ": cannot read: its size changes meanwhile");
-    return bytes;
-}
-
-std::span<const std::byte> map_file(const std::filesystem::path& path, std::shared_ptr<const void>& owner) {
-#ifndef _WIN32
-    const auto [file, size] = detail::open_to_read(path);
-    if (size == 0) return {};
-    void* const memory = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fileno(file.get()), 0);
-    if (memory != MAP_FAILED) {
-        owner =
-            std::shared_ptr<const void>(memory, [size = size](const void* m) { munmap(const_cast<void*>(m), size); });
-        return {static_cast<const std::byte*>(memory), size};
-    }
-#endif
-    const auto bytes = std::make_shared<const std::vector<std::byte>>(read_file(path));
-    owner = bytes;
-    return *bytes;
-}
-
-void write_files_atomically(std::span<const file_content> files) {
-    std::vector<detail::temporary_file> written;
-    written.reserve(files.size());
-    for (const file_content& file : files) written.emplace_back(file.path).write(file.bytes);
-    for (detail::temporary_file& file : written) file.rename_to_target();
-    for (const detail::temporary_file& file : written) file.sync_folder();
-}
-
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-}  // namespace bespoke
-
-#endif
-
-#include <cstddef>
-#include <cstdint>
-#include <filesystem>
-#include <map>
-#include <memory>
-#include <span>
-#include <string>
-#include <string_view>
-#include <vector>
-
-/// The safetensors file format (github.com/huggingface/safetensors), read and written.
-///
-/// A file is the length n of its header (8 bytes, little-endian), n bytes of JSON, and the data:
-///
-///     {"__metadata__": {"key": "text"}, "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
-///
-/// Elements are row-major and little-endian. The tensors fill the data from its first byte to its last.
-namespace bespoke {
-
-/// One array of a safetensors file. `dtype` and `bytes` lie elsewhere and must outlive this.
-struct tensor_entry {
-    std::string name;
-    std::string_view dtype;  ///< "F32", "F64", "F16", "BF16", "I64", "I32", "U8", ...
-    shape dimensions;
-    std::span<const std::byte> bytes;
-};
-
-/// An element type of the format and the bytes that one element takes.
-struct known_dtype {
-    std::string_view name;
-    std::size_t size;
-};
-inline constexpr known_dtype known_dtypes[] = {
-    {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"U16", 2}, {"I16", 2}, {"F16", 2},
-    {"BF16", 2}, {"U32", 4}, {"I32", 4}, {"F32", 4},     {"U64", 8},     {"I64", 8}, {"F64", 8}, {"C64", 8}};
-
-/// Null where no dtype has the name.
-constexpr const known_dtype* find_dtype(std::string_view name) {
-    for (const known_dtype& d : known_dtypes)
-        if (d.name == name) return &d;
-    return nullptr;
-}
-
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-/// The tensors of one file. Copies share the bytes, so what `entries` refers to lives as long as any copy.
-class safetensors {
-public:
-    /// Checks everything before it uses it; keeps `file` and allocates beside it some 30 times the header.
-    /// Throws errc::malformed_file, errc::duplicate_name or errc::unsupported, with `name_for_errors` before
-    /// the sentence.
-    static safetensors parse(std::vector<std::byte> file, std::string_view name_for_errors);
-    /// The file is mapped, see `mapped_file`. Throws what `parse` and `mapped_file` throw, with the path before the
-    /// sentence.
-    static safetensors load(const std::filesystem::path& path);
-
-    /// Null where no tensor has the name.
-    const tensor_entry* find(std::string_view name) const;
-    /// Sorted by name, byte by byte.
-    const std::vector<tensor_entry>& entries() const { return entries_; }
-    const std::map<std::string, std::string>& metadata() const { return metadata_; }
-    /// Whoever holds it may use the bytes of the entries.
-    const std::shared_ptr<const void>& owner() const { return owner_; }
-
-private:
-    static safetensors parse(std::shared_ptr<const void> owner, std::span<const std::byte> file,
-                             std::string_view name_for_errors);
-
-    std::shared_ptr<const void> owner_;  ///< of the file's bytes
-    std::vector<tensor_entry> entries_;
-    std::map<std::string, std::string> metadata_;
-};
-
-/// The file that holds `entries`: larger elements first, so that each is aligned, then by name. The same
-/// tensors give the same bytes in whatever order they come. Throws errc::bad_argument where `bytes` are not
-/// what `dtype` and `dimensions` ask for or a name is not UTF-8, errc::duplicate_name where one comes twice.
-std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
-                                      const std::map<std::string, std::string>& metadata = {});
-
-/// The elements of an F32 tensor where they lie; null where they cannot be read there, or are of another type.
-const float* floats_in(const tensor_entry& entry);
-/// The elements of an F32, F64, F16 or BF16 tensor. F64 is rounded, and is infinite where it is too large;
-/// NaN and infinity are handed on. Throws errc::bad_value for any other dtype.
-std::vector<float> to_floats(const tensor_entry& entry);
-/// The same, to `to`, which has room for all elements.
-void to_floats(const tensor_entry& entry, float* to);
-
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::floats_in;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::safetensors;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_floats;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::to_safetensors;
-
-}  // namespace bespoke
-
-#ifdef BESPOKE_IMPLEMENTATION
-
-#include <algorithm>
-#include <bit>
-#include <limits>
-#include <set>
-#include <tuple>
-
-namespace bespoke {
-namespace detail {
-
-/// An unsigned integer from its little-endian bytes, wherever they lie.
-template <class U>
-U load_little_endian(const std::byte* bytes) {
-    U value = 0;
-    for (std::size_t i = 0; i < sizeof(U); ++i)
-        value = static_cast<U>(value | static_cast<U>(std::to_integer<U>(bytes[i]) << (8 * i)));
-    return value;
-}
-
-template <class U, class F>
-void convert_elements(std::span<const std::byte> bytes, float* to, F convert) {
-    for (std::size_t i = 0; i < bytes.size() / sizeof(U); ++i)
-        to[i] = convert(load_little_endian<U>(bytes.data() + i * sizeof(U)));
-}
-
-/// No product of a shape's extents that are not 0 may exceed this, so that later products cannot overflow.
-inline constexpr extent max_elements = extent{1} << 59;
-
-/// Reads the header of one file; `data` is what follows it.
-class safetensors_header {
-public:
-    safetensors_header(std::string_view name, std::span<const std::byte> data) : name_(name), data_(data) {}
-
-    tensor_entry entry(const std::string& tensor, const json& value) const {
-        const std::string place = "tensor \"" + excerpt(tensor) + "\"";
-        if (!value.is_object()) fail(place, "an object wanted, but it is " + kind(value));
-        const json *dtype = nullptr, *shape = nullptr, *offsets = nullptr;
-        for (const auto& [key, member] : value.items()) {
-            if (key == "dtype")
-                dtype = &member;
-            else if (key == "shape")
-                shape = &member;
-            else if (key == "data_offsets")
-                offsets = &member;
-            else
-                fail(place, "dtype, shape and data_offsets wanted, but \"" + excerpt(key) + "\" came");
-        }
-        if (!dtype) fail(place, "no dtype");
-        if (!shape) fail(place, "no shape");
-        if (!offsets) fail(place, "no data_offsets");
-
-        const known_dtype& element = element_type(*dtype, place);
-        tensor_entry result{tensor, element.name, dimensions(*shape, place), bytes(*offsets, place)};
-        const extent wanted = checked_size(result.dimensions, max_elements) * static_cast<extent>(element.size);
-        if (wanted != static_cast<extent>(result.bytes.size()))
-            fail(place, std::string(result.dtype) + " " + std::string(sentence(result.dimensions).view()) +
-                            " takes " + std::to_string(wanted) + " bytes, but data_offsets span " +
-                            std::to_string(result.bytes.size()));
-        return result;
-    }
-
-    std::map<std::string, std::string> metadata(const json& value) const {
-        if (!value.is_object()) fail("__metadata__", "an object wanted, but it is " + kind(value));
-        std::map<std::string, std::string> result;
-        for (const auto& [key, text] : value.items()) {
-            if (!text.is_string())
-                fail("__metadata__", "\"" + excerpt(key) + "\": a string wanted, but it is " + kind(text));
-            result.emplace(key, text.get_ref<const std::string&>());
-        }
-        return result;
-    }
-
-    /// Each byte of the data belongs to exactly one tensor.
-    void check_cover(const std::vector<tensor_entry>& entries) const {
-        std::vector<const tensor_entry*> order;
-        for (const tensor_entry& e : entries) order.push_back(&e);
-        const auto place = [](const tensor_entry* e) {
-            return std::tuple(e->bytes.data(), e->bytes.size(), e);  // entries lie in the order of their names
-        };
-        std::sort(order.begin(), order.end(),
-                  [&](const tensor_entry* a, const tensor_entry* b) { return place(a) < place(b); });
-        std::size_t covered = 0;
-        for (const tensor_entry* e : order) {
-            const auto begin = static_cast<std::size_t>(e->bytes.data() - data_.data());
-            if (begin < covered)
-                fail("tensor \"" + excerpt(e->name) + "\"", "its data begins at byte " +
-                                                                std::to_string(begin) +
-                                                                ", inside the data of another tensor");
-            if (begin > covered) fail_hole(covered, begin);
-            covered = begin + e->bytes.size();
-        }
-        if (covered < data_.size()) fail_hole(covered, data_.size());
-    }
-
-private:
-    [[noreturn]] void fail(const std::string& place, const std::string& what, errc code = errc::malformed_file) const {
-        throw error(code, name_ + ": " + place + ": " + what);
-    }
-    [[noreturn]] void fail_hole(std::size_t begin, std::size_t end) const {
-        fail("data", "bytes " + std::to_string(begin) + " to " + std::to_string(end) + " belong to no tensor");
-    }
-    static std::string kind(const json& value) {
-        return value.is_number() ? "the number " + value.dump() : std::string("of type ") + value.type_name();
-    }
-    const known_dtype& element_type(const json& value, const std::string& place) const {
-        if (!value.is_string()) fail(place, "dtype: a string wanted, but it is " + kind(value));
-        const auto& name = value.get_ref<const std::string&>();
-        const known_dtype* found = find_dtype(name);
-        if (!found) fail(place, "dtype: no type is called \"" + excerpt(name) + "\"", errc::unsupported);
-        return *found;
-    }
-    extent number(const json& value, const std::string& place) const {
-        if (!value.is_number_unsigned() ||
-            value.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<extent>::max()))
-            fail(place, "an integer from 0 to 2^63 - 1 wanted, but it is " + kind(value));
-        return value.get<extent>();
-    }
-    shape dimensions(const json& value, const std::string& place) const {
-        if (!value.is_array()) fail(place, "shape: an array wanted, but it is " + kind(value));
-        if (value.size() > max_rank)
-            fail(place, "shape: at most " + std::to_string(max_rank) + " axes wanted, but there are " +
-                            std::to_string(value.size()), errc::unsupported);
-        shape result, without_zeros;
-        for (const json& e : value) {
-            result.push_back(number(e, place + ": shape/" + std::to_string(result.rank())));
-            without_zeros.push_back(std::max<extent>(result.from_end(1), 1));
-        }
-        if (checked_size(without_zeros, max_elements) < 0)
-            fail(place, "shape: " + std::string(sentence(result).view()) + " has more than 2^59 elements");
-        return result;
-    }
-    std::span<const std::byte> bytes(const json& value, const std::string& place) const {
-        if (!value.is_array()) fail(place, "data_offsets: an array wanted, but it is " + kind(value));
-        if (value.size() != 2)
-            fail(place, "data_offsets: 2 numbers wanted, but there are " + std::to_string(value.size()));
-        const auto begin = static_cast<std::size_t>(number(value[0], place + ": data_offsets/0"));
-        const auto end = static_cast<std::size_t>(number(value[1], place + ": data_offsets/1"));
-        if (begin > end || end > data_.size())
-            fail(place, "data_offsets: a part of the " + std::to_string(data_.size()) +
-                            " bytes of data wanted, but it is " + std::to_string(begin) + " to " +
-                            std::to_string(end));
-        return data_.subspan(begin, end - begin);
-    }
-
-    std::string name_;
-    std::span<const std::byte> data_;
-};
-
-}  // namespace detail
-
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-safetensors safetensors::parse(std::vector<std::byte> file, std::string_view name) {
-    const auto owner = std::make_shared<const std::vector<std::byte>>(std::move(file));
-    return parse(owner, *owner, name);
-}
-safetensors safetensors::load(const std::filesystem::path& path) {
-    const auto owner = std::make_shared<const mapped_file>(path);
-    return parse(owner, owner->bytes(), path.string());
-}
-safetensors safetensors::parse(std::shared_ptr<const void> owner, std::span<const std::byte> file,
-                               std::string_view name) {
-    constexpr std::size_t prefix = 8;
-    const std::string place = std::string(name) + ": ";
-    if (file.size() < prefix)
-        throw error(errc::malformed_file, place +
-                                              "a safetensors file has at least 8 bytes, but this one has " +
-                                              std::to_string(file.size()));
-    const auto length = detail::load_little_endian<std::uint64_t>(file.data());
-    if (length > file.size() - prefix)
-        throw error(errc::malformed_file, place + "the header should have " + std::to_string(length) +
-                                              " bytes, but only " + std::to_string(file.size() - prefix) +
-                                              " follow");
-
-    safetensors result;
-    result.owner_ = std::move(owner);
-    const auto header = file.subspan(prefix, static_cast<std::size_t>(length));
-    const auto data = file.subspan(prefix + header.size());
-    const std::string_view text(reinterpret_cast<const char*>(header.data()), header.size());
-    if (!text.starts_with('{'))
-        throw error(errc::malformed_file, place + "the header should begin with '{', but it begins with '" +
-                                              detail::excerpt(text.substr(0, 1)) + "'");
-
-    const detail::json_document document = detail::parse_json(text, name);
-    const detail::safetensors_header reader(name, data);
-    for (const auto& [key, value] : (*document).items()) {
-        if (key == "__metadata__")
-            result.metadata_ = reader.metadata(value);
-        else
-            result.entries_.push_back(reader.entry(key, value));
-    }
-    reader.check_cover(result.entries_);
-    return result;
-}
-
-const tensor_entry* safetensors::find(std::string_view name) const {
-    const auto found = std::lower_bound(entries_.begin(), entries_.end(), name,
-                                        [](const tensor_entry& entry, std::string_view n) { return entry.name < n; });
-    return found != entries_.end() && found->name == name ? &*found : nullptr;
-}
-
-const float* floats_in(const tensor_entry& entry) {
-    const bool fits = reinterpret_cast<std::uintptr_t>(entry.bytes.data()) % alignof(float) == 0;
-    const bool as_here = entry.dtype == "F32" && std::endian::native == std::endian::little && fits;
-    return as_here ? reinterpret_cast<const float*>(entry.bytes.data()) : nullptr;
-}
-
-std::vector<float> to_floats(const tensor_entry& entry) {
-    std::vector<float> result(static_cast<std::size_t>(entry.dimensions.size()));
-    to_floats(entry, result.data());
-    return result;
-}
-void to_floats(const tensor_entry& entry, float* to) {
-    if (entry.dtype == "F32" && std::endian::native == std::endian::little) {
-        if (!entry.bytes.empty()) std::memcpy(to, entry.bytes.data(), entry.bytes.size());
-    } else if (entry.dtype == "F32")
-        detail::convert_elements<std::uint32_t>(entry.bytes, to,
-                                                [](std::uint32_t bits) { return std::bit_cast<float>(bits); });
-    else if (entry.dtype == "F64")
-        detail::convert_elements<std::uint64_t>(entry.bytes, to, [](std::uint64_t bits) {
-            return static_cast<float>(std::bit_cast<double>(bits));
-        });
-    else if (entry.dtype == "F16")
-        detail::convert_elements<std::uint16_t>(entry.bytes, to, float16_to_float);
-    else if (entry.dtype == "BF16")
-        detail::convert_elements<std::uint16_t>(entry.bytes, to, bfloat16_to_float);
-    else
-        throw error(errc::bad_value, "tensor \"" + entry.name +
-                                         "\": F32, F64, F16 or BF16 wanted, but the dtype is " +
-                                         std::string(entry.dtype));
-}
-
-std::vector<std::byte> to_safetensors(std::span<const tensor_entry> entries,
-                                      const std::map<std::string, std::string>& metadata) {
-    const auto quoted = [](const std::string& text) {
-        try {
-            return detail::json(text).dump();
-        } catch (const detail::json::exception&) {
-            throw error(errc::bad_argument, "\"" + detail::excerpt(text) + "\" is not UTF-8");
-        }
-    };
-    struct item {
-        const tensor_entry* entry;
-        std::size_t element_size;
-    };
-    std::vector<item> order;
-    std::set<std::string_view> names{"__metadata__"};
-    for (const tensor_entry& e : entries) {
-        const std::string place = "tensor \"" + detail::excerpt(e.name) + "\": ";
-        const known_dtype* element = find_dtype(e.dtype);
-        if (!element)
-            throw error(errc::bad_argument, place + "no type is called \"" + detail::excerpt(e.dtype) + "\"");
-        const extent size = checked_size(e.dimensions, detail::max_elements);
-        if (size < 0 || static_cast<std::size_t>(size) * element->size != e.bytes.size())
-            throw error(errc::bad_argument, place + std::string(e.dtype) + " " +
-                                                std::string(sentence(e.dimensions).view()) + " wanted, but " +
-                                                std::to_string(e.bytes.size()) + " bytes came");
-        if (!names.insert(e.name).second) throw error(errc::duplicate_name, place + "the name is taken");
-        order.push_back({&e, element->size});
-    }
-    std::sort(order.begin(), order.end(), [](const item& a, const item& b) {
-        return a.element_size != b.element_size ? a.element_size > b.element_size : a.entry->name < b.entry->name;
-    });
-
-    std::string header;
-    std::size_t data_size = 0;
-    if (!metadata.empty()) {
-        for (const auto& [key, text] : metadata)
-            header += (header.empty() ? "{\"__metadata__\":{" : ",") + quoted(key) + ":" + quoted(text);
-        header += "}";
-    }
-    for (const auto& [entry, element_size] : order) {
-        header += (header.empty() ? "{" : ",") + quoted(entry->name) + ":{\"dtype\":\"" +
-                  std::string(entry->dtype) + "\",\"shape\":[";
-        for (std::size_t axis = 0; axis < entry->dimensions.rank(); ++axis)
-            header += (axis > 0 ? "," : "") + std::to_string(entry->dimensions[axis]);
-        const std::size_t end = data_size + entry->bytes.size();
-        header += "],\"data_offsets\":[" + std::to_string(data_size) + "," + std::to_string(end) + "]}";
-        data_size = end;
-    }
-    header += header.empty() ? "{}" : "}";
-    header.resize((header.size() + 7) / 8 * 8, ' ');
-
-    std::vector<std::byte> file;
-    file.reserve(8 + header.size() + data_size);
-    for (std::size_t i = 0; i < 8; ++i) file.push_back(static_cast<std::byte>(header.size() >> (8 * i) & 255));
-    const auto text = std::as_bytes(std::span(header));
-    file.insert(file.end(), text.begin(), text.end());
-    for (const item& i : order) file.insert(file.end(), i.entry->bytes.begin(), i.entry->bytes.end());
-    return file;
-}
-
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-}  // namespace bespoke
-
-#endif
-
-#include <span>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
-
-/// The weights of layers as a document gives them. Core ML specification, WeightParams, and what goes beyond it: a
-/// tensor in a safetensors file, and base64 of floats. Weights are written as they came, floats of `.mlmodel` files as
-/// those of a network composed in code.
-namespace bespoke {
-
-/// Where a parameter array came from, and where it is written again.
-struct weight_source {
-    enum place {
-        automatic,       ///< inline where all weights together are few, else in the safetensors file
-        float_value,     ///< "floatValue": an array of numbers
-        float16_value,   ///< "float16Value": base64; kept only while every weight is a float16
-        float32_value,   ///< "bespoke": {"float32Value": base64 of little-endian floats}
-        tensor,          ///< "tensor": a name in the safetensors file
-        raw_value,       ///< "rawValue" or "int8RawValue"; kept only while every weight is one of the few numbers
-    };
-    place kind = automatic;
-    std::string name;      ///< of the tensor
-    quantization numbers;  ///< of the raw value
-    bool updatable = false;
-    friend bool operator==(const weight_source&, const weight_source&) = default;
-};
-
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-/// Where the weights of one parameter array come to lie.
-struct weights_target {
-    network_parameters<float>& parameters;
-    std::size_t number;
-    bool lends;  ///< those of a safetensors file may stay there
-    thread_pool* threads;
-};
-/// What a parameter array is to its layer.
-struct weights_role {
-    std::size_t channel_axis = 0;  ///< as for `read_quantized`
-    bool may_be_infinite = false;
-    bool is_bias = false;
-};
-/// The weights of one parameter array as a document gives them, for the shape that the plan asks for. Without
-/// `target`, only compares how many there are. A bias that its layer does without (`hasBias` is false) is not looked
-/// at, as Core ML does not.
-void read_weights(object_reader in, const std::string& place, const shape& dimensions, const weights_role& role,
-                  const safetensors* tensors, weight_source& source, const weights_target* target);
-/// How many numbers the document gives for each of these parameters; below 0: up to so many, see `quantized_length`.
-std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors);
-
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-}  // namespace bespoke
-
-#ifdef BESPOKE_IMPLEMENTATION
-
-#include <algorithm>
-#include <bit>
-#include <cmath>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <filesystem>
-#include <optional>
-
-namespace bespoke {
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-/// Finds the weights of a layer, of which some stand in messages inside it: parameter "weightParams.biasVector" in the
-/// member "biasVector" of "weightParams", "weightParams.1.biasVector" in that of its second element.
-class weights_reader {
-public:
-    explicit weights_reader(object_reader& fields) : fields_(fields) {}
-    object_reader find(std::string_view parameter);
-    /// Every member of the messages must have been read.
-    void finish() const;
-
-private:
-    struct message {
-        std::string_view prefix;  ///< "weightParams.1"
-        object_reader reader;
-        std::size_t elements;     ///< that came beside it; 0: it is not repeated, or none came
-    };
-    object_reader& add(message m) {
-        messages_.push_back(std::move(m));
-        return messages_.back().reader;
-    }
-
-    object_reader& fields_;
-    std::vector<message> messages_;
-};
-
-/// Its counterpart. The parameters of a message follow one another. With `listed`, all are elements of "weights", in
-/// their order.
-class weights_writer {
-public:
-    weights_writer(object_writer& fields, bool listed) : fields_(fields), listed_(listed) {}
-    void write(std::string_view parameter, const object_writer& weights);
-    void skip(std::string_view parameter);
-    /// Writes what is begun.
-    void finish();
-
-private:
-    /// Begins the message of a parameter where it is not the one that is being written, and gives it; null: none.
-    object_writer* enter(std::string_view parameter);
-
-    object_writer& fields_;
-    bool listed_;
-    std::string_view key_{};                 ///< of the message that is being written
-    bool repeated_ = false;
-    std::vector<object_writer> elements_{};  ///< one where it is not repeated
-};
-
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-
-namespace detail {
-
-/// A document and its weights file both hold the id of the weights, so that one of them is not read with what another
-/// document has put into the place of the other.
-inline constexpr auto weights_id = "weightsId";
-inline std::string id_of(std::span<const tensor_entry> tensors) {
-    std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, of eight bytes at a time
-    const auto add = [&](std::span<const std::byte> bytes) {
-        for (std::size_t i = 0; i < bytes.size(); i += sizeof hash) {
-            std::uint64_t word = 0;
-            std::memcpy(&word, bytes.data() + i, std::min(sizeof word, bytes.size() - i));
-            hash = (hash ^ word) * 0x100000001b3;
-            hash ^= hash >> 32;  // the high bits reach the low ones
-        }
-    };
-    for (const tensor_entry& tensor : tensors) {
-        add(std::as_bytes(std::span(tensor.name)));
-        add(tensor.bytes);
-    }
-    std::string digits;
-    for (int shift = 60; shift >= 0; shift -= 4) digits += "0123456789abcdef"[hash >> shift & 15];
-    return digits;
-}
-
-/// Where the weights are found that a document does not hold.
-struct weights_place {
-    const safetensors* file = nullptr;              ///< whatever its name
-    const std::filesystem::path* folder = nullptr;  ///< null: none
-    std::optional<safetensors> loaded{};
-    bool loading = false;  ///< its errors begin with its own path
-
-    /// The file called `name`, whose weights are those of the document: `id`, if it says one.
-    const safetensors* find(const std::string& name, const std::string& id, const object_reader& top) {
-        const safetensors* const found = find(name, top);
-        if (found == nullptr || id.empty()) return found;
-        const auto there = found->metadata().find(weights_id);
-        if (there != found->metadata().end() && there->second != id)
-            top.fail(errc::bad_value, weights_id,
-                     "the weights " + in_quotes(id) + " wanted, " + in_quotes(name) + " has " +
-                         in_quotes(there->second) + ", which another document has written");
-        return found;
-    }
-
-private:
-    const safetensors* find(const std::string& name, const object_reader& top) {
-        if (folder == nullptr) return file;
-        const std::filesystem::path relative(name);
-        bool inside = relative.is_relative() && relative.has_filename();
-        for (const auto& step : relative) inside = inside && step != "..";
-        if (!inside)
-            top.fail(errc::bad_value, "weightsFile",
-                     "a file in the folder of the model wanted, " + in_quotes(name) + " came");
-        loading = true;
-        loaded = safetensors::load(*folder / relative);
-        loading = false;
-        return &*loaded;
-    }
-};
-
-/// The parts of "weightParams.1.biasVector"; `message` and `index` may be empty.
-struct weights_path {
-    std::string_view prefix, message, index, key;
-
-    explicit weights_path(std::string_view parameter) : key(parameter) {
-        const std::size_t last = parameter.rfind('.');
-        if (last == std::string_view::npos) return;
-        key = parameter.substr(last + 1);
-        message = prefix = parameter.substr(0, last);
-        const std::size_t first = prefix.find('.');
-        if (first == std::string_view::npos) return;
-        message = prefix.substr(0, first);
-        index = prefix.substr(first + 1);
-    }
-    std::size_t number() const { return static_cast<std::size_t>(index[0] - '0'); }  // a digit
-    /// Of a prefix.
-    std::size_t last_number() const { return static_cast<std::size_t>(key[0] - '0'); }
-};
-
-inline std::vector<std::byte> read_bytes(object_reader& in, std::string_view key, std::size_t size) {
-    auto bytes = in.bytes(key);
-    if (bytes.size() % size != 0)
-        in.fail(errc::malformed_file, key, "a multiple of " + std::to_string(size) + " bytes wanted, " +
-                                               std::to_string(bytes.size()) + " came");
-    return bytes;
-}
-inline const tensor_entry& find_tensor(object_reader& in, const safetensors* tensors) {
-    const std::string name = in.text("tensor");
-    if (tensors == nullptr)
-        in.fail(errc::unknown_name, "tensor", "tensor " + in_quotes(name) + " needs a \"weightsFile\" in the model");
-    const tensor_entry* entry = tensors->find(name);
-    if (entry == nullptr)
-        in.fail(errc::unknown_name, "tensor", "no tensor " + in_quotes(name) + " in the weights file");
-    return *entry;
-}
-
-}  // namespace detail
-
-namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-
-object_reader weights_reader::find(std::string_view parameter) {
-    const detail::weights_path path(parameter);
-    if (path.message.empty()) return fields_.object(parameter);
-    for (message& m : messages_)
-        if (m.prefix == path.prefix) return m.reader.object(path.key);
-    if (path.index.empty())
-        return add({path.prefix, fields_.object(path.message), 0}).object(path.key);
-    auto elements = fields_.objects(path.message);
-    const std::size_t came = elements.size();
-    elements.resize(std::max(came, path.number() + 1),
-                    object_reader(nullptr, fields_.place(path.message) + "/" + std::string(path.index)));
-    return add({path.prefix, elements[path.number()], came}).object(path.key);
-}
-void weights_reader::finish() const {
-    std::size_t wanted = 0;
-    for (const message& m : messages_) {
-        m.reader.finish();
-        const detail::weights_path path(m.prefix);  // "weightParams" and "1"
-        if (!path.message.empty()) wanted = std::max(wanted, path.last_number() + 1);
-    }
-    for (const message& m : messages_)
-        if (m.elements != 0 && m.elements != wanted)
-            fields_.fail(errc::bad_value, detail::weights_path(m.prefix).message,
-                         std::to_string(wanted) + " elements wanted, " + std::to_string(m.elements) + " came");
-}
-
-object_writer* weights_writer::enter(std::string_view parameter) {
-    const detail::weights_path path(parameter);
-    if (path.message != key_) finish();
-    if (path.message.empty()) return nullptr;
-    key_ = path.message;
-    repeated_ = !path.index.empty();
-    const std::size_t number = repeated_ ? path.number() : 0;
-    if (elements_.size() <= number) elements_.resize(number + 1);
-    return &elements_[number];
-}
-void weights_writer::skip(std::string_view parameter) {
-    if (listed_)
-        elements_.emplace_back();
-    else
-        enter(parameter);
-}
-void weights_writer::write(std::string_view parameter, const object_writer& weights) {
-    if (listed_) return elements_.push_back(weights);
-    object_writer* message = enter(parameter);
-    (message != nullptr ? *message : fields_).object(detail::weights_path(parameter).key, weights);
-}
-void weights_writer::finish() {
-    if (listed_) {
-        while (!elements_.empty() && elements_.back().empty()) elements_.pop_back();
-        return fields_.objects("weights", elements_);
-    }
-    if (repeated_)
-        fields_.objects(key_, elements_);
-    else if (!elements_.empty())
-        fields_.object(key_, elements_[0]);
-    key_ = {};
-    repeated_ = false;
-    elements_.clear();
-}
-
-void read_weights(object_reader in, const std::string& place, const shape& dimensions, const weights_role& role,
-                  const safetensors* tensors, weight_source& source, const weights_target* target) {
-    if (role.is_bias && dimensions == absent) in = object_reader(nullptr, place);
-    const extent wanted = dimensions.size();
-    const auto wrong_count = [&](extent came) {
-        throw error(errc::shape_mismatch, place + ": " + std::to_string(wanted) +
-                                              (wanted == 1 ? " number wanted" : " numbers wanted") +
-                                              (wanted == 0 ? "" : " (shape " + bespoke::to_text(dimensions) + ")") +
-                                              ", " + (came == 0 ? "none" : std::to_string(came)) + " came");
-    };
-    const auto check_count = [&](std::size_t came) {
-        if (static_cast<extent>(came) != wanted) wrong_count(static_cast<extent>(came));
-    };
-    const auto room = [&] { return target == nullptr ? nullptr : target->parameters.fill(target->number); };
-    source.updatable = in.boolean("isUpdatable");
-    static constexpr std::string_view kinds[] = {"floatValue", "float16Value", "tensor", "bespoke",
-                                                 "rawValue",   "int8RawValue"};
-    const std::string_view kind = in.one_of(kinds);
-    if (kind == "floatValue") {
-        if (!in.is_binary(kind)) source.kind = weight_source::float_value;
-        check_count(in.length(kind));
-        if (target == nullptr) return;
-        const auto values = in.reals(kind);
-        check_count(values.size());
-        std::copy(values.begin(), values.end(), room());
-    } else if (kind == "float16Value") {
-        source.kind = weight_source::float16_value;
-        const auto bytes = detail::read_bytes(in, kind, 2);
-        check_count(bytes.size() / 2);
-        float* const to = room();
-        for (extent i = 0; i < wanted && to != nullptr; ++i)
-            to[i] = float16_to_float(detail::load_little_endian<std::uint16_t>(bytes.data() + 2 * i));
-    } else if (kind == "bespoke") {
-        source.kind = weight_source::float32_value;
-        object_reader inner = in.object(kind);
-        const auto bytes = detail::read_bytes(inner, "float32Value", 4);
-        check_count(bytes.size() / 4);
-        float* const to = room();
-        for (extent i = 0; i < wanted && to != nullptr; ++i)
-            to[i] = std::bit_cast<float>(detail::load_little_endian<std::uint32_t>(bytes.data() + 4 * i));
-        inner.finish();
-    } else if (kind == "tensor") {
-        source.kind = weight_source::tensor;
-        const tensor_entry& entry = detail::find_tensor(in, tensors);
-        source.name = entry.name;
-        if (!(entry.dimensions == dimensions))
-            in.fail(errc::shape_mismatch, kind,
-                    "the shape " + bespoke::to_text(dimensions) + " wanted, tensor " + in_quotes(entry.name) + " has " +
-                        bespoke::to_text(entry.dimensions));
-        static constexpr std::string_view floats[] = {"F32", "F64", "F16", "BF16"};
-        if (std::ranges::find(floats, entry.dtype) == std::end(floats))
-            in.fail(errc::bad_value, kind,
-                    "F32, F64, F16 or BF16 wanted, tensor " + in_quotes(entry.name) + " has the dtype " +
-                        std::string(entry.dtype));
-        if (target == nullptr) return;
-        check_count(static_cast<std::size_t>(entry.dimensions.size()));
-        const float* const there = target->lends ? floats_in(entry) : nullptr;
-        if (there != nullptr)
-            target->parameters.lend(target->number, there, tensors->owner());
-        else
-            to_floats(entry, room());
-    } else if (!kind.empty()) {
-        source.kind = weight_source::raw_value;
-        source.numbers = read_quantized(in, kind, dimensions, role.channel_axis, room());
-    } else {
-        check_count(0);
-        room();
-    }
-    in.finish();
-    if (target == nullptr) return;
-    const float* const values = target->parameters.read(target->number);
-    if (kernels::all_finite(wanted, values, target->threads)) return;
-    for (extent i = 0; i < wanted; ++i)
-        if (!std::isfinite(values[i]) && !(role.may_be_infinite && std::isinf(values[i])))
-            throw error(errc::bad_value, place + ": number " + std::to_string(i) + " is " +
-                                             detail::shown(static_cast<double>(values[i])));
-}
-
-std::vector<extent> weight_lengths(std::span<const object_reader> parameters, const safetensors* tensors) {
-    std::vector<extent> lengths;
-    for (object_reader in : parameters) {
-        auto length = static_cast<extent>(in.length("floatValue"));
-        if (in.has("quantization")) {
-            const std::string_view kind = in.has("int8RawValue") ? "int8RawValue" : "rawValue";
-            length = quantized_length(in, kind);
-        } else if (in.has("float16Value")) {
-            length = static_cast<extent>(detail::read_bytes(in, "float16Value", 2).size() / 2);
-        } else if (in.has("bespoke")) {
-            object_reader inner = in.object("bespoke");
-            length = static_cast<extent>(detail::read_bytes(inner, "float32Value", 4).size() / 4);
-        } else if (in.has("tensor")) {
-            length = detail::find_tensor(in, tensors).dimensions.size();
-        }
-        lengths.push_back(length);
-    }
-    return lengths;
-}
-
-}  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
-}  // namespace bespoke
-
-#endif
 
 /// The layers of a network between document and `layer_list`.
 
@@ -36177,6 +36851,7 @@ learner<float> make_learner(model& m, const std::vector<features>& examples, con
         }
     }
     const std::vector<example_data<float>> in(inputs.begin(), inputs.end()), wanted(targets.begin(), targets.end());
+    result.resume(options.checkpoint, examples.size(), in, wanted);
     result.take(examples.size(), in, wanted);
     return result;
 }
