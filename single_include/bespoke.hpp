@@ -4541,6 +4541,22 @@ void reduce_blobs(const F& f, const shape& y, extent examples,
     reduce_blobs<T, Count>(&kernels::erased_reduce<F, T, Count>, &f, y, examples, xs, to, threads);
 }
 
+/// y = x, repeated to the shape of y.
+template <class T>
+[[gnu::noinline]] void repeat_to(const dynamic_view<const T>& x, const dynamic_view<T>& y,
+                                 thread_pool* threads) noexcept {
+    const auto plan = plan_blobs(y.dimensions, y.examples, std::array{x});
+    parallel_for(threads, y.total(), 4096, [&](extent begin, extent end) {
+        kernels::detail::each_run(plan, begin, end, [&](extent at, extent n, const extent(&offset)[1]) {
+            const T* const from = x.data + offset[0];
+            T* const to = y.data + at;
+            if (!plan.moves(0)) return kernels::fill(n, *from, to);
+            kernels::for_each_batch<T>(  // most runs are too short for memcpy
+                n, [&](extent i, auto in, auto put) __attribute__((always_inline)) { put(to + i, in(from + i)); });
+        });
+    });
+}
+
 }  // namespace detail
 }  // namespace bespoke
 
@@ -4553,10 +4569,6 @@ template <class T>
 dynamic_view<const T> read_only(const dynamic_view<T>& v) {
     return {v.data, v.dimensions, v.examples, v.stride};
 }
-
-struct same_value {
-    auto operator()(const auto& v) const noexcept { return v; }
-};
 
 /// to = to + dy times the slope of F for its input number `Input`.
 template <class F, std::size_t Input, class T>
@@ -4625,7 +4637,7 @@ template <class T>
                                std::span<const dynamic_view<const T>> xs, const dynamic_view<T>& y,
                                thread_pool* threads) noexcept {
     const std::size_t n = xs.size();
-    if (n == 1) return map_blobs(same_value{}, std::array{xs[0]}, y, threads);
+    if (n == 1) return repeat_to(xs[0], y, threads);
     const extent block = n <= 3 ? y.total() : 4096;  // of several, what is there is still near
     parallel_for(threads, y.total(), 4096, [&](extent begin, extent end) {
         for (; begin < end; begin += block) {
@@ -14903,11 +14915,6 @@ constexpr outcome broadcast_to(const shape& x, const shape& target) {
     return target;
 }
 
-/// y = x, repeated to the shape of y.
-template <class X, class T>
-void repeat_to(const X& x, const dynamic_view<T>& y, thread_pool* threads) noexcept {
-    map_blobs([](const kernels::batch<T>& v) { return v; }, std::array{x}, y, threads);
-}
 template <class T>
 void repeat_to_backward(const dynamic_view<const T>& dy, const dynamic_view<T>& dx,
                         thread_pool* threads) noexcept {

@@ -161,6 +161,26 @@ TEST_CASE("the composed network learns the same bits, for any number of threads"
     }
 }
 
+TEST_CASE("a loaded model goes on from the checkpoint of its update") {
+    const model m = learning_classifier();
+    const auto expected = parameters(update(m, examples(23), {.epochs = 6}));
+    const auto file = std::filesystem::temp_directory_path() / "bespoke_checkpoint_of_a_model";
+    std::filesystem::remove(file);
+    int batches = 0;
+    update_handlers<model> handlers{.events = update_event::mini_batch_end};
+    handlers.progress = [&](auto& context) {
+        if (++batches % 4 == 0) context.cancel();
+    };
+    const update_options options{.epochs = 6, .checkpoint = file};
+    for (int i = 0; i < 7; ++i) update_task(m, examples(23), options, handlers).wait();
+    CHECK(batches == 28);  // of 30
+    CHECK(same_bits(parameters(update(m, examples(23), options)), expected));
+    const check::failure other([&] { (void)update(m, examples(24), options); });
+    CHECK(other.text == file.string() + ": it is not a checkpoint of this task: it has 23 examples, 24 came (without "
+                                        "the file, a new training begins)");
+    std::filesystem::remove(file);
+}
+
 TEST_CASE("an update takes other numbers where the model allows them") {
     const model m = learning_classifier();
     const auto base = parameters(update(m, examples(10)));

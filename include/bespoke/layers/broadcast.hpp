@@ -100,5 +100,21 @@ void reduce_blobs(const F& f, const shape& y, extent examples,
     reduce_blobs<T, Count>(&kernels::erased_reduce<F, T, Count>, &f, y, examples, xs, to, threads);
 }
 
+/// y = x, repeated to the shape of y.
+template <class T>
+[[gnu::noinline]] void repeat_to(const dynamic_view<const T>& x, const dynamic_view<T>& y,
+                                 thread_pool* threads) noexcept {
+    const auto plan = plan_blobs(y.dimensions, y.examples, std::array{x});
+    parallel_for(threads, y.total(), 4096, [&](extent begin, extent end) {
+        kernels::detail::each_run(plan, begin, end, [&](extent at, extent n, const extent(&offset)[1]) {
+            const T* const from = x.data + offset[0];
+            T* const to = y.data + at;
+            if (!plan.moves(0)) return kernels::fill(n, *from, to);
+            kernels::for_each_batch<T>(  // most runs are too short for memcpy
+                n, [&](extent i, auto in, auto put) __attribute__((always_inline)) { put(to + i, in(from + i)); });
+        });
+    });
+}
+
 }  // namespace detail
 }  // namespace bespoke

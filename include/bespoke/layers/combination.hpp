@@ -13,10 +13,6 @@ dynamic_view<const T> read_only(const dynamic_view<T>& v) {
     return {v.data, v.dimensions, v.examples, v.stride};
 }
 
-struct same_value {
-    auto operator()(const auto& v) const noexcept { return v; }
-};
-
 /// to = to + dy times the slope of F for its input number `Input`.
 template <class F, std::size_t Input, class T>
 void reduce_gradient(const void*, const kernels::broadcast_plan<4>& plan, const std::array<const T*, 3>& xs,
@@ -84,7 +80,7 @@ template <class T>
                                std::span<const dynamic_view<const T>> xs, const dynamic_view<T>& y,
                                thread_pool* threads) noexcept {
     const std::size_t n = xs.size();
-    if (n == 1) return map_blobs(same_value{}, std::array{xs[0]}, y, threads);
+    if (n == 1) return repeat_to(xs[0], y, threads);
     const extent block = n <= 3 ? y.total() : 4096;  // of several, what is there is still near
     parallel_for(threads, y.total(), 4096, [&](extent begin, extent end) {
         for (; begin < end; begin += block) {

@@ -20,11 +20,6 @@ constexpr outcome broadcast_to(const shape& x, const shape& target) {
     return target;
 }
 
-/// y = x, repeated to the shape of y.
-template <class X, class T>
-void repeat_to(const X& x, const dynamic_view<T>& y, thread_pool* threads) noexcept {
-    map_blobs([](const kernels::batch<T>& v) { return v; }, std::array{x}, y, threads);
-}
 template <class T>
 void repeat_to_backward(const dynamic_view<const T>& dy, const dynamic_view<T>& dx,
                         thread_pool* threads) noexcept {
