@@ -165,7 +165,7 @@ TEST_CASE("a process that is killed at any instant goes on and ends with the sam
     with.epochs = 25;
     const auto expected = all_weights(update(net, setup_with(adamw()), with));
     with.checkpoint = {file.path, 1};
-    int kills = 0;
+    unsigned kills = 0;
     for (; kills < 200 && !std::filesystem::exists(done.path); ++kills) {
         const pid_t child = fork();
         REQUIRE(child >= 0);
@@ -177,7 +177,7 @@ TEST_CASE("a process that is killed at any instant goes on and ends with the sam
             }
             _exit(0);
         }
-        philox random(1, static_cast<std::uint64_t>(kills));
+        philox random(1, kills);
         std::this_thread::sleep_for(std::chrono::microseconds(2000 + random.below(30000) * (1 + kills / 20)));
         kill(child, SIGKILL);
         int status = 0;
