@@ -25,7 +25,7 @@ namespace resumed_tasks {
 using namespace resumed;
 
 training_setup<float> setup_with(const any_optimizer<float>& with) {
-    return {.examples = all_examples, .inputs = {kept.x}, .losses = loss_of(), .targets = {kept.labels}, .with = with};
+    return {.examples = examples, .inputs = {kept.x}, .losses = loss_of(), .targets = {kept.labels}, .with = with};
 }
 const any_optimizer<float>& adamw() {
     static const any_optimizer<float> it =
@@ -134,9 +134,9 @@ TEST_CASE("a task refuses the checkpoint of another one") {
     asked = with, asked.beta1 = 0.5;
     CHECK(refused(setup_with(adam{}), asked) == "beta1 0.900000 when it began, 0.500000 came");
     auto fewer = setup_with(adam{});
-    fewer.examples = all_examples - 1;
-    fewer.inputs[0] = fewer.inputs[0].first((all_examples - 1) * 5);
-    fewer.targets[0] = fewer.targets[0].first(all_examples - 1);
+    fewer.examples = examples - 1;
+    fewer.inputs[0] = fewer.inputs[0].first((examples - 1) * 5);
+    fewer.targets[0] = fewer.targets[0].first(examples - 1);
     CHECK(refused(fewer, with) == "it has 22 examples, 21 came");
     auto others = kept.x;
     others[17] += 1;

@@ -4,11 +4,12 @@
 #include <bespoke/network/network.hpp>
 #include <bespoke/training/update_task.hpp>
 
+#include "material.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <string>
 #include <thread>
@@ -26,20 +27,12 @@ using task_type = update_task<net_type>;
 using handlers_type = update_handlers<net_type>;
 using context_type = update_context<net_type>;
 
-constexpr std::size_t examples = 22;
+using training_test::all_weights;
+using training_test::equal_bits;
+using training_test::examples;
 
 /// Examples that live as long as the setup.
-struct material {
-    std::vector<float> x = std::vector<float>(examples * 5), labels = std::vector<float>(examples);
-
-    material() {
-        philox random(5);
-        for (std::size_t i = 0; i < examples; ++i) {
-            labels[i] = static_cast<float>(i % 3);
-            for (std::size_t j = 0; j < 5; ++j)
-                x[i * 5 + j] = static_cast<float>(random.uniform() + (j == i % 3 ? 1 : 0));
-        }
-    }
+struct material : training_test::material {
     training_setup<float> setup(const any_optimizer<float>& with = sgd{.learning_rate = 0.5,
                                                                        .momentum = 0.5}) const {
         return {.examples = examples,
@@ -50,13 +43,6 @@ struct material {
     }
 };
 const material data;
-
-std::vector<float> parameters(const net_type& net) {
-    return {net.core().parameters().block().begin(), net.core().parameters().block().end()};
-}
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
 
 /// The loop that an update runs, by hand.
 std::vector<float> by_hand(const net_type& net, const update_settings& s, const any_optimizer<float>& with) {
@@ -75,7 +61,7 @@ std::vector<float> by_hand(const net_type& net, const update_settings& s, const 
         for (std::size_t first = 0; first < examples; first += size)
             t.step(std::span(order).subspan(first, std::min(size, examples - first)));
     }
-    return parameters(copy);
+    return all_weights(copy);
 }
 
 std::string thrown_by(const std::function<void()>& run, errc code) {
@@ -94,7 +80,7 @@ TEST_CASE(
     "an update is the mini-batches in the order of the seed, synchronous or not, and leaves its model "
     "alone") {
     const net_type net(1);
-    const auto before = parameters(net);
+    const auto before = all_weights(net);
     const auto setup = data.setup();
     for (const bool shuffle : {true, false}) {
         const update_options options{.epochs = 3, .mini_batch_size = 8, .shuffle = shuffle, .seed = 7};
@@ -103,17 +89,17 @@ TEST_CASE(
         update_task task(net, setup, options);
         const net_type result = task.result();
         REQUIRE(task.finished());
-        REQUIRE(same_bits(parameters(result), expected));
-        REQUIRE(same_bits(parameters(task.result()), expected));  // as often as wanted
-        REQUIRE(same_bits(parameters(update(net, setup, options)), expected));
-        REQUIRE(same_bits(parameters(net), before));
-        REQUIRE_FALSE(same_bits(expected, before));
+        REQUIRE(equal_bits(all_weights(result), expected));
+        REQUIRE(equal_bits(all_weights(task.result()), expected));  // as often as wanted
+        REQUIRE(equal_bits(all_weights(update(net, setup, options)), expected));
+        REQUIRE(equal_bits(all_weights(net), before));
+        REQUIRE_FALSE(equal_bits(expected, before));
     }
     const auto with_seed = [&](std::uint64_t seed) {
-        return parameters(update(net, setup, {.epochs = 2, .seed = seed}));
+        return all_weights(update(net, setup, {.epochs = 2, .seed = seed}));
     };
-    REQUIRE(same_bits(with_seed(1), with_seed(1)));
-    REQUIRE_FALSE(same_bits(with_seed(1), with_seed(2)));
+    REQUIRE(equal_bits(with_seed(1), with_seed(1)));
+    REQUIRE_FALSE(equal_bits(with_seed(1), with_seed(2)));
 }
 
 TEST_CASE("the updated model predicts as one into which its parameters are copied") {
@@ -127,7 +113,7 @@ TEST_CASE("the updated model predicts as one into which its parameters are copie
     for (std::size_t i = 0; i < examples; ++i) {
         const std::span<const float> x(data.x.data() + i * 5, 5);
         const std::vector<float> p(result(x).begin(), result(x).end());
-        REQUIRE(same_bits(p, std::vector<float>(fresh(x).begin(), fresh(x).end())));
+        REQUIRE(equal_bits(p, std::vector<float>(fresh(x).begin(), fresh(x).end())));
         right += static_cast<std::size_t>(std::max_element(p.begin(), p.end()) - p.begin()) == i % 3;
     }
     REQUIRE(right >= 20);  // it has learned
@@ -148,7 +134,7 @@ TEST_CASE("events come in order, with their metrics") {
         switch (c.event) {
             case update_event::training_begin:
                 events.push_back("begin " + at);
-                REQUIRE(same_bits(parameters(c.model), parameters(net)));
+                REQUIRE(equal_bits(all_weights(c.model), all_weights(net)));
                 break;
             case update_event::mini_batch_end:
                 events.push_back("batch " + at);
@@ -169,7 +155,7 @@ TEST_CASE("events come in order, with their metrics") {
                          std::to_string(c.metrics.mini_batch));
         REQUIRE(c.failure == nullptr);
         REQUIRE_FALSE(c.cancelled);
-        REQUIRE_FALSE(same_bits(parameters(c.model), parameters(net)));
+        REQUIRE_FALSE(equal_bits(all_weights(c.model), all_weights(net)));
     };
     task_type task(net, data.setup(), {.epochs = 2, .mini_batch_size = 8}, handlers);
     task.wait();
@@ -216,7 +202,7 @@ TEST_CASE("no epoch is no change") {
     handlers.progress = [&](context_type&) { events += "p"; };
     handlers.completion = [&](context_type&) { events += "c"; };
     task_type task(net, data.setup(), {.epochs = 0}, handlers);
-    REQUIRE(same_bits(parameters(task.result()), parameters(net)));
+    REQUIRE(equal_bits(all_weights(task.result()), all_weights(net)));
     REQUIRE(events == "pc");
 }
 
@@ -239,7 +225,7 @@ TEST_CASE("what a handler sets takes effect") {
         t.load(examples, x, labels);
         const std::vector<std::size_t> first{0, 1, 2, 3, 4, 5, 6, 7};
         t.step(first);
-        REQUIRE(same_bits(parameters(result), parameters(expected)));
+        REQUIRE(equal_bits(all_weights(result), all_weights(expected)));
     }
     SECTION("the mini-batch size") {
         std::vector<extent> batches;
@@ -263,8 +249,8 @@ TEST_CASE("what a handler sets takes effect") {
         const auto setup = data.setup();
         const net_type result =
             task_type(net, setup, {.epochs = 1, .mini_batch_size = 8, .shuffle = false}, handlers).result();
-        REQUIRE(same_bits(
-            parameters(result),
+        REQUIRE(equal_bits(
+            all_weights(result),
             by_hand(net, {.epochs = 3, .mini_batch_size = 8, .shuffle = true, .seed = 12}, setup.with)));
     }
     SECTION("but not what makes no sense") {
@@ -298,7 +284,7 @@ TEST_CASE("a task is cancelled by its handler") {
     const auto setup = data.setup();
     task_type task(net, setup, {.epochs = 100, .mini_batch_size = 11, .shuffle = false}, handlers);
     // what was learned until then stays: two epochs of two mini-batches
-    REQUIRE(same_bits(parameters(task.result()),
+    REQUIRE(equal_bits(all_weights(task.result()),
                       by_hand(net, {.epochs = 2, .mini_batch_size = 11, .shuffle = false}, setup.with)));
     REQUIRE(cancelled);
     REQUIRE(events ==
@@ -309,7 +295,7 @@ TEST_CASE("a task is cancelled by its handler") {
     handlers.progress = [](context_type& c) { c.cancel(); };
     handlers.completion = {};
     REQUIRE(
-        same_bits(parameters(task_type(net, setup, {.epochs = 100}, handlers).result()), parameters(net)));
+        equal_bits(all_weights(task_type(net, setup, {.epochs = 100}, handlers).result()), all_weights(net)));
 }
 
 TEST_CASE("a task is cancelled from outside, and by its destruction") {
@@ -328,7 +314,7 @@ TEST_CASE("a task is cancelled from outside, and by its destruction") {
         task.wait();
         REQUIRE(completed);
         REQUIRE(task.finished());
-        REQUIRE_FALSE(same_bits(parameters(task.result()), parameters(net)));
+        REQUIRE_FALSE(equal_bits(all_weights(task.result()), all_weights(net)));
     }
     begun = completed = false;
     {
@@ -346,7 +332,7 @@ TEST_CASE("a task is cancelled from outside, and by its destruction") {
     completed = false;
     kept = task_type(net, data.setup(), {.epochs = 1, .mini_batch_size = 4});
     REQUIRE(completed);  // that of before has ended
-    CHECK_FALSE(same_bits(parameters(kept.result()), parameters(net)));
+    CHECK_FALSE(equal_bits(all_weights(kept.result()), all_weights(net)));
 }
 
 namespace {
@@ -440,8 +426,8 @@ TEST_CASE("a training that diverges is an error that says when") {
     handlers_type handlers;
     handlers.completion = [&](context_type& c) {
         // the first mini-batch was learned, the second changed nothing
-        kept = !same_bits(parameters(c.model), parameters(net));
-        for (float v : parameters(c.model)) kept = kept && std::isfinite(v);
+        kept = !equal_bits(all_weights(c.model), all_weights(net));
+        for (float v : all_weights(c.model)) kept = kept && std::isfinite(v);
     };
     REQUIRE(thrown_by(
                 [&] {
@@ -478,13 +464,13 @@ TEST_CASE("many tasks at once, of one model, do not disturb each other") {
     const net_type net(1, 2);
     const auto setup = data.setup(chain(clip_by_global_norm{1}, adam{.learning_rate = 1e-2}));
     const update_options options{.epochs = 5, .mini_batch_size = 4, .seed = 3};
-    const auto expected = parameters(update(net, setup, options));
+    const auto expected = all_weights(update(net, setup, options));
     std::vector<task_type> tasks;
     for (int i = 0; i < 4; ++i) tasks.emplace_back(net, setup, options);
-    for (auto& task : tasks) REQUIRE(same_bits(parameters(task.result()), expected));
+    for (auto& task : tasks) REQUIRE(equal_bits(all_weights(task.result()), expected));
     for (std::size_t threads : {std::size_t{1}, std::size_t{5}}) {
         net_type other(1, threads);
-        REQUIRE(same_bits(parameters(update(other, setup, options)), expected));
+        REQUIRE(equal_bits(all_weights(update(other, setup, options)), expected));
     }
 }
 
@@ -508,10 +494,10 @@ TEST_CASE("several threads ask a task, and its handlers do not wait for it") {
         threads.emplace_back([&] {
             asked = true;
             static_cast<void>(task.finished());
-            result = parameters(task.result());
+            result = all_weights(task.result());
         });
     for (auto& thread : threads) thread.join();
-    for (const auto& result : results) CHECK(same_bits(result, parameters(task.result())));
+    for (const auto& result : results) CHECK(equal_bits(result, all_weights(task.result())));
     CHECK(refusal == "update: a handler waits for its own task");
 
     const task_type elsewhere(std::move(task));
@@ -526,5 +512,5 @@ TEST_CASE("a task does without the network that it was made from") {
     const net_type expected = update(*net, data.setup(), {.epochs = 2});
     task_type task(*net, data.setup(), {.epochs = 2});
     net.reset();
-    CHECK(same_bits(parameters(task.result()), parameters(expected)));
+    CHECK(equal_bits(all_weights(task.result()), all_weights(expected)));
 }
