@@ -9,8 +9,9 @@
 /// may say `#define BESPOKE_EXTERN_TEMPLATES` and then do not compile it again, which takes most of the time that a
 /// composed network takes. All of them want the same compiler flags.
 ///
-/// Two files may share the work, as the CMake target `bespoke::implementation` does: one says
-/// `#define BESPOKE_IMPLEMENTATION_OF_LAYERS`, the other BESPOKE_IMPLEMENTATION and `BESPOKE_LAYERS_ELSEWHERE`.
+/// Two files may share the work, as the CMake target `bespoke::implementation` does, half and half: one says
+/// `#define BESPOKE_IMPLEMENTATION_OF_LAYERS` and has what stands here, the other says BESPOKE_IMPLEMENTATION and
+/// `BESPOKE_LAYERS_ELSEWHERE` and has files and the loader.
 
 #if defined(BESPOKE_IMPLEMENTATION_OF_LAYERS) && defined(BESPOKE_IMPLEMENTATION)
 #error "BESPOKE_IMPLEMENTATION has the layers, unless it says BESPOKE_LAYERS_ELSEWHERE: then another file has them"
@@ -18,16 +19,11 @@
 
 #if defined(BESPOKE_IMPLEMENTATION) || defined(BESPOKE_IMPLEMENTATION_OF_LAYERS) || defined(BESPOKE_EXTERN_TEMPLATES)
 
-#ifdef BESPOKE_IMPLEMENTATION
+#if defined(BESPOKE_IMPLEMENTATION_OF_LAYERS) || \
+    (defined(BESPOKE_IMPLEMENTATION) && !defined(BESPOKE_LAYERS_ELSEWHERE))
 #define BESPOKE_INSTANCE template
 #else
 #define BESPOKE_INSTANCE extern template
-#endif
-#if defined(BESPOKE_IMPLEMENTATION_OF_LAYERS) || \
-    (defined(BESPOKE_IMPLEMENTATION) && !defined(BESPOKE_LAYERS_ELSEWHERE))
-#define BESPOKE_LAYER_INSTANCE template
-#else
-#define BESPOKE_LAYER_INSTANCE extern template
 #endif
 
 namespace bespoke {
@@ -56,9 +52,9 @@ BESPOKE_INSTANCE void kernels::detail::narrow_product_dynamic(extent, extent, co
                                                               float*) noexcept;
 BESPOKE_INSTANCE void kernels::softmax(extent, extent, extent, const float*, float*, thread_pool*) noexcept;
 
-#define BESPOKE_LAYER_INSTANCES(L)                                                     \
-    BESPOKE_LAYER_INSTANCE const layer_functions<float> functions_of<float, L>::value; \
-    BESPOKE_LAYER_INSTANCE const layer_gradients<float> gradients_of<float, L>::value;
+#define BESPOKE_LAYER_INSTANCES(L)                                               \
+    BESPOKE_INSTANCE const layer_functions<float> functions_of<float, L>::value; \
+    BESPOKE_INSTANCE const layer_gradients<float> gradients_of<float, L>::value;
 BESPOKE_CORE_LAYERS(BESPOKE_LAYER_INSTANCES)
 #undef BESPOKE_LAYER_INSTANCES
 
@@ -77,5 +73,4 @@ BESPOKE_INSTANCE void run_epochs(learner<float>&, update_progress&, void (*)(voi
 }  // namespace bespoke
 
 #undef BESPOKE_INSTANCE
-#undef BESPOKE_LAYER_INSTANCE
 #endif
