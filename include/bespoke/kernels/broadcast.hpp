@@ -151,23 +151,23 @@ void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::arr
         if constexpr (Count == 2) {
             const T *a = xs[0] + offset[0], *b = xs[1] + offset[1];
             if (plan.moves(0) && plan.moves(1))
-                return for_each_batch<T>(
+                return for_each_two_batches<T>(
                     n, [&](extent i, auto in, auto put)
                            __attribute__((always_inline)) { put(to + i, f(in(a + i), in(b + i))); });
             if (plan.moves(0)) {
                 const batch<T> right(*b);
-                return for_each_batch<T>(
+                return for_each_two_batches<T>(
                     n, [&](extent i, auto in, auto put)
                            __attribute__((always_inline)) { put(to + i, f(in(a + i), right)); });
             }
             const batch<T> left(*a);
             const run_operand<T> right(b, plan.moves(1), repeated[1]);
-            for_each_batch<T>(
+            for_each_two_batches<T>(
                 n, [&](extent i, auto in, auto put)
                        __attribute__((always_inline)) { put(to + i, f(left, in(right.at(i)))); });
         } else {
             const run_operand<T> operands[]{{xs[I] + offset[I], plan.moves(I), repeated[I]}...};
-            for_each_batch<T>(
+            for_each_two_batches<T>(
                 n, [&](extent i, auto in, auto put)
                        __attribute__((always_inline)) { put(to + i, f(in(operands[I].at(i))...)); });
         }

@@ -110,7 +110,7 @@ template <class T>
             const T* const from = x.data + offset[0];
             T* const to = y.data + at;
             if (!plan.moves(0)) return kernels::fill(n, *from, to);
-            kernels::for_each_batch<T>(  // most runs are too short for memcpy
+            kernels::for_each_two_batches<T>(  // most runs are too short for memcpy
                 n, [&](extent i, auto in, auto put) __attribute__((always_inline)) { put(to + i, in(from + i)); });
         });
     });
