@@ -2669,6 +2669,19 @@ template <class T, class N, class Body>
     if (const extent rest = size - i; rest > 0) body(i, detail::load_some<T>{rest}, detail::store_some<T>{rest});
 }
 
+/// The same for bodies that may be short: two batches a turn, as a turn of the loop can take as long as one.
+template <class T, class N, class Body>
+[[gnu::always_inline]] inline void for_each_two_batches(N n, const Body& body) noexcept {
+    const extent size = n;
+    extent i = 0;
+    for (; i + 2 * lanes<T> <= size; i += 2 * lanes<T>) {
+        body(i, detail::load_whole<T>{}, detail::store_whole<T>{});
+        body(i + lanes<T>, detail::load_whole<T>{}, detail::store_whole<T>{});
+    }
+    for_each_batch<T>(
+        size - i, [&](extent j, auto in, auto out) __attribute__((always_inline)) { body(i + j, in, out); });
+}
+
 namespace detail {
 
 /// Lanes of the two batches a, b taken as one of twice the length: lane i of the result is lane Index(i).
@@ -4214,23 +4227,23 @@ void broadcast_map(const F& f, const broadcast_plan<Count>& plan, const std::arr
         if constexpr (Count == 2) {
             const T *a = xs[0] + offset[0], *b = xs[1] + offset[1];
             if (plan.moves(0) && plan.moves(1))
-                return for_each_batch<T>(
+                return for_each_two_batches<T>(
                     n, [&](extent i, auto in, auto put)
                            __attribute__((always_inline)) { put(to + i, f(in(a + i), in(b + i))); });
             if (plan.moves(0)) {
                 const batch<T> right(*b);
-                return for_each_batch<T>(
+                return for_each_two_batches<T>(
                     n, [&](extent i, auto in, auto put)
                            __attribute__((always_inline)) { put(to + i, f(in(a + i), right)); });
             }
             const batch<T> left(*a);
             const run_operand<T> right(b, plan.moves(1), repeated[1]);
-            for_each_batch<T>(
+            for_each_two_batches<T>(
                 n, [&](extent i, auto in, auto put)
                        __attribute__((always_inline)) { put(to + i, f(left, in(right.at(i)))); });
         } else {
             const run_operand<T> operands[]{{xs[I] + offset[I], plan.moves(I), repeated[I]}...};
-            for_each_batch<T>(
+            for_each_two_batches<T>(
                 n, [&](extent i, auto in, auto put)
                        __attribute__((always_inline)) { put(to + i, f(in(operands[I].at(i))...)); });
         }
@@ -4331,7 +4344,7 @@ namespace bespoke::kernels {
 namespace detail {
 template <class F, class T, class N>
 void map_one(N n, const F f, const T* x, T* y) noexcept {
-    for_each_batch<T>(
+    for_each_two_batches<T>(
         n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(y + i, f(in(x + i))); });
 }
 }  // namespace detail
@@ -4551,7 +4564,7 @@ template <class T>
             const T* const from = x.data + offset[0];
             T* const to = y.data + at;
             if (!plan.moves(0)) return kernels::fill(n, *from, to);
-            kernels::for_each_batch<T>(  // most runs are too short for memcpy
+            kernels::for_each_two_batches<T>(  // most runs are too short for memcpy
                 n, [&](extent i, auto in, auto put) __attribute__((always_inline)) { put(to + i, in(from + i)); });
         });
     });

@@ -9,7 +9,7 @@ namespace bespoke::kernels {
 namespace detail {
 template <class F, class T, class N>
 void map_one(N n, const F f, const T* x, T* y) noexcept {
-    for_each_batch<T>(
+    for_each_two_batches<T>(
         n, [&](extent i, auto in, auto out) __attribute__((always_inline)) { out(y + i, f(in(x + i))); });
 }
 }  // namespace detail

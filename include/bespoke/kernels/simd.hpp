@@ -270,15 +270,17 @@ template <class T, class N, class Body>
     if (const extent rest = size - i; rest > 0) body(i, detail::load_some<T>{rest}, detail::store_some<T>{rest});
 }
 
-/// The same for bodies that little more than move: two batches at a time, as the loop itself takes as long as one.
-template <class T, class Body>
-[[gnu::always_inline]] inline void for_each_two_batches(extent n, const Body& body) noexcept {
+/// The same for bodies that may be short: two batches a turn, as a turn of the loop can take as long as one.
+template <class T, class N, class Body>
+[[gnu::always_inline]] inline void for_each_two_batches(N n, const Body& body) noexcept {
+    const extent size = n;
     extent i = 0;
-    for (; i + 2 * lanes<T> <= n; i += 2 * lanes<T>) {
+    for (; i + 2 * lanes<T> <= size; i += 2 * lanes<T>) {
         body(i, detail::load_whole<T>{}, detail::store_whole<T>{});
         body(i + lanes<T>, detail::load_whole<T>{}, detail::store_whole<T>{});
     }
-    for_each_batch<T>(n - i, [&](extent j, auto in, auto out) __attribute__((always_inline)) { body(i + j, in, out); });
+    for_each_batch<T>(
+        size - i, [&](extent j, auto in, auto out) __attribute__((always_inline)) { body(i + j, in, out); });
 }
 
 namespace detail {
