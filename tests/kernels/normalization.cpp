@@ -97,6 +97,25 @@ TEST_CASE("normalization: of many equal numbers nothing is left", "[normalizatio
     }
 }
 
+TEST_CASE("normalization: of a mean far larger than the differences these stay right", "[normalization]") {
+    constexpr extent n = 1003;
+    std::vector<float> x(static_cast<std::size_t>(5 * n), 200.1F), y(x.size());
+    const auto nothing = [](float v) { return std::abs(v) < 1e-4F; };
+    kernels::layer_normalization<float>(5, n, x.data(), nullptr, nullptr, 1e-5F, y.data());
+    CHECK(std::ranges::all_of(y, nothing));
+    float mean = 0, variance = 0;
+    for (const auto& [outer, inner] : {std::pair{extent{5}, n}, std::pair{5 * n, extent{1}}}) {
+        kernels::channel_moments(outer, extent{1}, inner, x.data(), &mean, &variance);
+        CHECK(mean == 200.1F);
+        CHECK(variance < 1e-8F);
+    }
+    for (std::size_t i = 0; i < x.size(); i += 2) x[i] = 200.125F;  // exact, as is the other, 200.0
+    for (std::size_t i = 1; i < x.size(); i += 2) x[i] = 200.0F;
+    kernels::channel_moments(extent{4}, extent{1}, n, x.data(), &mean, &variance);
+    CHECK(mean == 200.0625F);
+    CHECK(variance == 0.0625F * 0.0625F);
+}
+
 TEST_CASE("normalization: gradients of batch normalization by central differences", "[normalization]") {
     for (const auto& [outer, channels, inner] : channel_cases()) {
         if (outer * channels * inner < 2 || outer * inner == 1) continue;

@@ -114,7 +114,9 @@ void channel_affine(extent outer, extent channels, extent inner, const T* x, con
         });
 }
 
-/// mean and variance [channels] of x over outer and inner: mean first, then the mean of (x - mean)^2.
+/// mean and variance [channels] of x over outer and inner: mean first, then the mean of (x - mean)^2, and that of
+/// x - mean, which corrects the first one: of a large mean and small differences these are right then (the corrected
+/// two passes of Chan, Golub and LeVeque, The American Statistician 37, 1983).
 template <class T>
 void channel_moments(extent outer, extent channels, extent inner, const T* x, T* mean, T* variance,
                      thread_pool* threads = nullptr) noexcept {
@@ -127,14 +129,17 @@ void channel_moments(extent outer, extent channels, extent inner, const T* x, T*
                              __attribute__((always_inline)) { sum[0] = sum[0] + in(x + at); },
                          [&](auto& sum, auto, auto out)
                              __attribute__((always_inline)) { out(mean, sum[0] / count); });
-                     detail::sum_channels<1, T>(
+                     detail::sum_channels<2, T>(
                          outer, channels, inner, first, last,
                          [&](auto& sum, extent at, auto in, auto channel) __attribute__((always_inline)) {
                              const batch<T> d = in(x + at) - channel(mean);
-                             sum[0] = kernels::fma<T>(d, d, sum[0]);
+                             sum[0] = sum[0] + d;
+                             sum[1] = kernels::fma<T>(d, d, sum[1]);
                          },
-                         [&](auto& sum, auto, auto out)
-                             __attribute__((always_inline)) { out(variance, sum[0] / count); });
+                         [&](auto& sum, auto channel, auto out) __attribute__((always_inline)) {
+                             out(mean, channel(mean) + sum[0] / count);
+                             out(variance, sum[1] / count);
+                         });
                  });
 }
 
@@ -208,7 +213,7 @@ void batch_normalization_backward_computed(extent outer, extent channels, extent
 namespace detail {
 
 /// Mean and 1 / sqrt(variance + epsilon) of each of `Rows` rows of n elements, one behind the other: while one waits
-/// for its sum, the others go on.
+/// for its sum, the others go on. The mean is corrected as in `channel_moments`.
 template <std::size_t Rows, class T, class N>
 [[gnu::always_inline]] inline void row_moments(N size, const T* x, T epsilon, T (&mean)[Rows],
                                                T (&inverse)[Rows]) noexcept {
@@ -220,7 +225,8 @@ template <std::size_t Rows, class T, class N>
         v.store_aligned(copy);
         std::copy_n(copy, Rows, to);
     };
-    sums_in_pieces<Rows, T> sums, squares;
+    sums_in_pieces<Rows, T> sums;
+    sums_in_pieces<2 * Rows, T> differences;  // and their squares
     sums.take_row(size, [&](auto& sum, extent first, auto count) __attribute__((always_inline)) {
         for_each_batch<T>(count, [&](extent i, auto in, auto) __attribute__((always_inline)) {
             unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
@@ -228,23 +234,33 @@ template <std::size_t Rows, class T, class N>
             });
         });
     });
-    put(fold_rows<T>(sums.end(), added) / batch<T>(static_cast<T>(n)), mean);
-    squares.take_row(size, [&](auto& sum, extent first, auto count) __attribute__((always_inline)) {
+    const batch<T> elements(static_cast<T>(n)), about = fold_rows<T>(sums.end(), added) / elements;
+    put(about, mean);
+    differences.take_row(size, [&](auto& sum, extent first, auto count) __attribute__((always_inline)) {
         const extent part = count, whole = part / lanes<T> * lanes<T>, rest = part - whole;
         for (extent i = 0; i < whole; i += lanes<T>)
             unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
                 const batch<T> d = load(row(r) + first + i) - batch<T>(mean[r]);
-                sum[r] = kernels::fma<T>(d, d, sum[r]);
+                sum[r] = sum[r] + d;
+                sum[Rows + r] = kernels::fma<T>(d, d, sum[Rows + r]);
             });
         if (rest > 0)
             unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
                 alignas(64) T copy[lanes<T>];
                 (load_partial(row(r) + first + whole, rest) - batch<T>(mean[r])).store_aligned(copy);
                 const batch<T> d = load_partial(copy, rest);
-                sum[r] = kernels::fma<T>(d, d, sum[r]);
+                sum[r] = sum[r] + d;
+                sum[Rows + r] = kernels::fma<T>(d, d, sum[Rows + r]);
             });
     });
-    const batch<T> variance = fold_rows<T>(squares.end(), added) / batch<T>(static_cast<T>(n));
+    batch<T>(&ends)[2 * Rows] = differences.end();
+    batch<T> square[Rows], difference[Rows];
+    unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
+        difference[r] = ends[r];
+        square[r] = ends[Rows + r];
+    });
+    put(about + fold_rows<T>(difference, added) / elements, mean);
+    const batch<T> variance = fold_rows<T>(square, added) / elements;
     put(batch<T>(T(1)) / simd::sqrt(variance + batch<T>(epsilon)), inverse);
 }
 
