@@ -96,4 +96,18 @@ double ulp(T got, double expected) {
            std::ldexp(1.0, exponent - std::numeric_limits<T>::digits);
 }
 
+template <class T>
+double real(T v) {
+    return static_cast<double>(v);
+}
+/// The derivative of f, which is given in double, with respect to x[i], by central differences.
+template <class F>
+double slope(const F& f, std::vector<double> x, std::size_t i) {
+    const double h = 1e-5, at = x[i];
+    x[i] = at + h;
+    const double up = f(x);
+    x[i] = at - h;
+    return (up - f(x)) / (2 * h);
+}
+
 }  // namespace check

@@ -6,14 +6,10 @@
 
 using namespace bespoke;
 using check::array;
+using check::real;
 namespace kernels = bespoke::kernels;
 
 namespace {
-
-template <class T>
-double real(T v) {
-    return static_cast<double>(v);
-}
 
 /// y of one example's element, in double.
 double wanted(const kernels::local_response& g, const std::vector<double>& x, extent i) {

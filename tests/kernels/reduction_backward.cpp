@@ -7,14 +7,10 @@
 
 using namespace bespoke;
 using check::array;
+using check::real;
 namespace kernels = bespoke::kernels;
 
 namespace {
-
-template <class T>
-double real(T v) {
-    return static_cast<double>(v);
-}
 
 /// `slope(places that meet, place, result)` is dy/dx.
 template <class F, class T, class Slope>

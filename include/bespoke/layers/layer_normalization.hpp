@@ -1,7 +1,7 @@
 #pragma once
 
 #include "../core/entries.hpp"
-#include "../kernels/normalization.hpp"
+#include "../kernels/row_normalization.hpp"
 
 namespace bespoke {
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "../core/concepts.hpp"
-#include "../kernels/normalization.hpp"
+#include "../kernels/row_normalization.hpp"
 
 namespace bespoke {
 
