@@ -97,7 +97,7 @@ void scale(N n, T a, const T* x, T* y) noexcept {
 /// y[i] = a.
 template <class T, class N>
 void fill(N n, T a, T* y) noexcept {
-    for_each_batch<T>(
+    for_each_two_batches<T>(
         n, [&](extent i, auto, auto out) __attribute__((always_inline)) { out(y + i, batch<T>(a)); });
 }
 
