@@ -151,8 +151,8 @@ concept composable = nodelike<Part> || requires { Part::steps; };
 
 template <class Part>
 constexpr auto as_part(const Part& part) {
-    static_assert(composable<Part>, "not a layer, nor a part made of layers; "
-                                    "static_assert(unary_layer<my_layer>) shows what yours misses");
+    static_assert(composable<Part>, "not a layer, nor a part made of layers; static_assert(unary_layer<my_layer>), or "
+                                    "elementwise_layer, shows what yours misses");
     if constexpr (layer<Part>)
         return node<Part>{.layer = part};
     else if constexpr (composable<Part>)
