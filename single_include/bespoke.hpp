@@ -941,7 +941,8 @@ struct finishing {
 // --- the ladder of concepts ---------------------------------------------------------------------------
 
 /// y = f(x) for each element: `f(v)` and `f.derivative(x, y)` for a float, a double or a SIMD batch of
-/// them alike. Nothing else is needed: shapes, loops, gradients and fusion follow.
+/// them alike, templates with functions of kernels/math.hpp in the place of those of <cmath>. Nothing else is needed:
+/// shapes, loops, gradients and fusion follow.
 template <class L>
 concept elementwise_layer = described<L> && requires(const L& f, float x) {
     { f(x) } -> std::convertible_to<float>;
@@ -1284,6 +1285,7 @@ auto apply(const F& f, E&& expression) {
 
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <new>
@@ -1333,6 +1335,10 @@ public:
     T* begin() const { return data(); }
     T* end() const { return data() + size_; }
     T& operator[](extent i) const { return memory_.get()[i]; }
+    /// Whether `place` is one in it.
+    bool contains(const T* place) const {
+        return !std::less<const T*>()(place, data()) && std::less<const T*>()(place, end());
+    }
 
     /// Contents are zeros afterwards. Allocates only if the size changes.
     void resize(extent size) {
@@ -12832,7 +12838,7 @@ struct convolution {
     std::array<extent, 2> kernel_size{3, 3};
     std::array<extent, 2> stride{1, 1};
     std::array<extent, 2> dilation_factor{1, 1};
-    std::variant<valid_padding, same_padding> padding{};
+    std::variant<valid_padding, same_padding> padding{};  ///< valid, same or padded(top, bottom, left, right)
     bool is_deconvolution = false;
     bool has_bias = true;
     shape output_size{};  ///< [H', W'] of a deconvolution; empty: from the padding
@@ -15339,7 +15345,7 @@ struct vector_table {
 ///
 /// W [embedding_size, vocab_size], b [embedding_size]. x [.., 1] -> y [.., embedding_size]; rank 1 goes beyond the
 /// specification. x holds indices from 0 to vocab_size - 1: another number means the nearest of them, NaN means 0.
-/// No gradient passes to x.
+/// No gradient passes to x. PyTorch's Embedding has the transpose of W.
 /// Core ML specification, EmbeddingNDLayerParams.
 struct embedding_nd {
     extent vocab_size = unset;
@@ -22340,7 +22346,7 @@ struct named {
     constexpr explicit named(std::string_view text) : name(text) {}
 };
 
-/// Names the blobs that a layer reads, instead of what the layer before it writes.
+/// Names the blobs that a layer reads, instead of what the layer before it writes: of several blobs, the last.
 struct from : name_list {
     using name_list::name_list;
 };
@@ -22424,7 +22430,7 @@ struct input {
     friend bool operator==(const input&, const input&) = default;
 };
 
-/// Declares an output of a network by its blob. A network without any gives what its last layer writes.
+/// Declares an output of a network by its blob. A network without any gives the last blob that its last layer writes.
 struct output {
     std::string_view name;
 
@@ -22555,8 +22561,8 @@ concept composable = nodelike<Part> || requires { Part::steps; };
 
 template <class Part>
 constexpr auto as_part(const Part& part) {
-    static_assert(composable<Part>, "not a layer, nor a part made of layers; "
-                                    "static_assert(unary_layer<my_layer>) shows what yours misses");
+    static_assert(composable<Part>, "not a layer, nor a part made of layers; static_assert(unary_layer<my_layer>), or "
+                                    "elementwise_layer, shows what yours misses");
     if constexpr (layer<Part>)
         return node<Part>{.layer = part};
     else if constexpr (composable<Part>)
@@ -23109,10 +23115,20 @@ inline constexpr layer_facts facts_of = [] {
 
 namespace detail {
 
+/// Not asked by the concept, as its room does not know what a batch is.
+template <class L>
+concept takes_batches = requires(const L& f, const kernels::batch<float>& v) {
+    f(v);
+    f.derivative(v, v);
+};
+
 template <class L>
 constexpr outcome ask_outputs(const L& layer, std::span<const shape> inputs,
                               [[maybe_unused]] std::span<const known_values> known) {
-    if constexpr (value_shaped_layer<L>)
+    if constexpr (elementwise_layer<L> && !takes_batches<L>)
+        return value_fault("an elementwise layer has functions of a float, a double and a SIMD batch alike: "
+                           "template <class V> V operator()(const V& x) const, and derivative(x, y) likewise");
+    else if constexpr (value_shaped_layer<L>)
         return layer.planned_shape(inputs, known);
     else
         return output_shapes(layer, inputs);
@@ -24656,6 +24672,8 @@ public:
         }
         whole();
     }
+    /// Whether a result of the run before lies there.
+    bool holds(const T* place) const { return arena_.contains(place) || ends_.contains(place); }
     /// Blobs are where the caller (a trainer) says. Those whose shapes are open lie in memory of their own: of their
     /// gradients it only counts whether one is wanted.
     void place(extent examples, std::span<T* const> values, std::span<T* const> gradients);
@@ -24678,10 +24696,7 @@ public:
     /// Threads for the kernels, the caller included: a pool of its own.
     void use_threads(std::size_t count);
     /// A pool of the caller's, which must outlive the use of it; null: the caller's thread alone.
-    void use(thread_pool* threads) {
-        threads_ = threads;
-        measured_ = 0;
-    }
+    void use(thread_pool* threads) { threads_ = threads, measured_ = 0; }
     thread_pool* threads() const { return threads_; }
     /// How the layers compute.
     void use(const arithmetic& how) {
@@ -26117,6 +26132,8 @@ private:
 
 }  // namespace bespoke
 
+#include <cstring>
+
 namespace bespoke {
 
 /// Runs the layers of a network over the memory that its plan asks for. Knows layers by their concepts; which ones
@@ -26202,6 +26219,10 @@ public:
         engine_state<T>::place(examples, values, gradients);
         measure();
     }
+
+    /// Copies a result of the run before, which lies at `from`, to the input `number`, behind the inputs before it.
+    /// Throws `error` where one of them was written over it.
+    void take_result(std::size_t number, const T* from, extent examples);
 
     using network_memory<T>::parameter;
     /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
@@ -26342,6 +26363,19 @@ void engine<T>::measure() {
     this->end_measure();
     for (const auto& [step, size] : scattered) this->scatter_prepared(step, size);
     reach(ready_);
+}
+
+template <class T>
+void engine<T>::take_result(std::size_t number, const T* from, extent examples) {
+    const plan_view& p = this->plan();
+    const auto size = [&](std::size_t input) { return p.blobs[p.inputs[input]].dimensions.size() * examples; };
+    for (std::size_t before = 0; before < number; ++before)
+        if (const T* other = this->value(p.inputs[before]); other < from + size(number) && from < other + size(before))
+            throw error(fault{errc::bad_argument,
+                              sentence("input \"", p[p.blobs[p.inputs[number]].name],
+                                       "\": a result of the call before came, which lies where input \"",
+                                       p[p.blobs[p.inputs[before]].name], "\" lies now: copy it before the call")});
+    std::memmove(this->value(p.inputs[number]), from, static_cast<std::size_t>(size(number)) * sizeof(T));
 }
 
 template <class T>
@@ -26565,7 +26599,8 @@ public:
     void initialize(std::uint64_t seed) { engine_.initialize(seed); }
 
     /// Runs one example: one argument for each input, each with as many elements as its shape. The result
-    /// is a look at the output (a tuple of them where there are several), valid until the next call. Where a shape is
+    /// is a look at the output (a tuple of them where there are several), valid until the next call, which may take it
+    /// as it is, or throws where it cannot (an expression of it, `y + 1`, is to be evaluated first). Where a shape is
     /// decided in the run, it has the shape that came, and memory is taken until it is enough; throws `error` where a
     /// layer cannot do what its values ask for.
     template <class... Inputs>
@@ -26584,6 +26619,9 @@ public:
         extent examples = 0;
         if constexpr (are_inputs<Inputs...>()) {
             examples = count_examples(inputs...);
+            if (examples > engine_.examples() && ((result_in(inputs) != nullptr) || ...))
+                throw error(errc::bad_argument, "a result of the call before came, which had fewer examples and loses "
+                                                "its place: copy it before the call");
             engine_.reserve(examples);
             set_inputs<0, true>(examples, inputs...);
         }
@@ -26680,6 +26718,13 @@ private:
             written |= std::ranges::count(plan().outputs_of(step), blob) > 0;
         return !written;
     }
+    /// Where the numbers lie that a result of the call before has; null: they are others.
+    template <class X>
+    const Element* result_in([[maybe_unused]] const X& x) const {
+        if constexpr (row_of<X, Element> && !requires { std::tuple_size<X>::value; })  // a std::array owns them
+            if (const Element* from = std::to_address(x.begin()); engine_.holds(from)) return from;
+        return nullptr;
+    }
     /// `Batch`: it may be read where the caller has it.
     template <std::size_t Number, bool Batch, class First, class... Rest>
     void set_inputs(extent examples, const First& first, const Rest&... rest) {
@@ -26689,7 +26734,9 @@ private:
             static_assert(sizeof(network_error_of<problem_of_input<Number, came>>) > 0);
         if (static_cast<extent>(first.size()) != size * examples)
             engine_.throw_wrong_input(Number, static_cast<extent>(first.size()), examples);
-        if constexpr (Batch && is_only_read(blob) && row_of<First, Element>)
+        if (const Element* from = result_in(first))
+            engine_.take_result(Number, from, examples);
+        else if constexpr (Batch && is_only_read(blob) && row_of<First, Element>)
             engine_.lend(blob, std::to_address(first.begin()));
         else
             copy_elements(first, engine_.value(blob), static_cast<std::size_t>(size * examples));
@@ -27294,7 +27341,7 @@ struct gradient_options {
     std::vector<std::vector<double>> known{};
 };
 
-struct gradient_report {
+struct [[nodiscard]] gradient_report {
     bool ok = true;
     /// What is wrong: which element, which number was expected and which came. Empty where ok.
     std::string what{};
@@ -28037,6 +28084,7 @@ std::shared_ptr<const typename any_loss<T>::interface> any_loss<T>::hold(L chose
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -28179,7 +28227,8 @@ struct clip_by_global_norm {
 };
 
 /// Decoupled weight decay: u += rate w. Behind `adam`, AdamW with the product of its learning rate and its
-/// decay as `rate`; before, L2 regularisation. Loshchilov and Hutter, ICLR 2019.
+/// decay as `rate`, which a schedule of the learning rate changes too; before, L2 regularisation.
+/// Loshchilov and Hutter, ICLR 2019.
 struct decay_weights {
     static constexpr std::string_view name = "decay_weights";
     double rate = 0;
@@ -28270,16 +28319,20 @@ inline double* learning_rate_of(std::span<const optimizer_parameters> list) {
 
 /// Throws `error`, which begins with `who`, for values outside their range.
 inline void check_parameters(std::span<const optimizer_parameters> list, const char* who) {
-    const auto wanted = [&](bool holds, const char* what) {
-        if (!holds) throw error(errc::bad_argument, std::string(who) + what);
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    const auto check = [&](const double* value, double end, const char* wanted) {
+        if (value != nullptr && !(*value >= 0 && *value < end))
+            throw error(fault{errc::bad_argument, sentence(who, wanted, " wanted, ", *value, " came")});
     };
-    const auto from_0 = [](const double* x) { return x == nullptr || (*x >= 0 && std::isfinite(*x)); };
-    const auto below_1 = [&](const double* x) { return from_0(x) && (x == nullptr || *x < 1); };
     for (const auto& parameters : list) {
-        wanted(from_0(parameters.learning_rate), "a learning rate from 0 up wanted");
-        wanted(from_0(parameters.momentum), "a momentum from 0 up wanted");
-        wanted(below_1(parameters.beta1) && below_1(parameters.beta2), "beta1 and beta2 from 0 to below 1 wanted");
-        wanted(from_0(parameters.eps), "an eps from 0 up wanted");
+        check(parameters.learning_rate, infinity, "a learning rate from 0 up");
+        check(parameters.momentum, infinity, "a momentum from 0 up");
+        check(parameters.beta1, 1, "a beta1 from 0 to below 1");
+        check(parameters.beta2, 1, "a beta2 from 0 to below 1");
+        check(parameters.eps, infinity, "an eps from 0 up");
+        check(parameters.rate, infinity, "a rate from 0 up");
+        if (const double* limit = parameters.limit; limit != nullptr && !(*limit > 0))  // infinity: gradients stay
+            throw error(fault{errc::bad_argument, sentence(who, "a limit above 0 wanted, ", *limit, " came")});
     }
 }
 
@@ -28777,8 +28830,9 @@ public:
                                                     train which);
 
     /// Takes over examples, in place of those before: for each input of the network and for each loss the values of all
-    /// of them. What the optimizer keeps stays: more examples than fit in memory come in parts, one `load` after the
-    /// other. Throws `error` where sizes or targets do not fit; where a frozen step throws, those before it are there.
+    /// of them, `load(n, {{users, items}}, {{ratings}})` for two inputs and one loss. What the optimizer keeps stays:
+    /// more examples than fit in memory come in parts, one `load` after the other. Throws `error` where sizes or
+    /// targets do not fit; where a frozen step throws, those before it are there.
     void load(std::size_t examples, std::span<const example_data<T>> inputs, std::span<const example_data<T>> targets);
     /// `load` in parts: what checks and copies, and whether `run_frozen` is then to be called until it says false, with
     /// the same inputs: it runs frozen steps for some of the examples.
@@ -29209,13 +29263,13 @@ struct update_metrics {
 
 /// Throws `error` for values outside their range.
 inline void check_settings(const update_settings& settings) {
-    const auto wanted = [](bool holds, const char* what) {
-        if (!holds) throw error(errc::bad_argument, std::string("update: ") + what);
+    const auto wanted = [](bool holds, const char* what, sentence::part came) {
+        if (!holds) throw error(fault{errc::bad_argument, sentence("update: ", what, " wanted, ", came, " came")});
     };
-    wanted(settings.epochs >= 0, "epochs from 0 up wanted");
-    wanted(settings.mini_batch_size >= 1, "a mini-batch size from 1 up wanted");
-    wanted(settings.learning_rate >= 0 && std::isfinite(settings.learning_rate),
-           "a learning rate from 0 up wanted");
+    wanted(settings.epochs >= 0, "epochs from 0 up", settings.epochs);
+    wanted(settings.mini_batch_size >= 1, "a mini-batch size from 1 up", settings.mini_batch_size);
+    wanted(settings.learning_rate >= 0 && std::isfinite(settings.learning_rate), "a learning rate from 0 up",
+           settings.learning_rate);
 }
 
 /// Sets what the caller wants otherwise. Throws `error` for values outside their range, and for those that the
@@ -29672,8 +29726,9 @@ template <class Model, class Examples>
 
 // --- composed networks --------------------------------------------------------------------------------
 
-/// How to train a composed network: for each input, and for each loss, the values of all examples, one after
-/// the other (they are copied), and what changes which parameters.
+/// How to train a composed network: for each input, and for each loss, the values of all examples, one after the other,
+/// and what changes which parameters. It only looks at the values: `update` and the constructor of a task copy them,
+/// until then they must stay.
 template <class T>
 struct training_setup {
     std::size_t examples = 0;
@@ -32885,7 +32940,8 @@ inline constexpr bool is_layer_set<layer_set<Ls...>> = true;
 template <class... Parts>
 inline constexpr std::span<const layer_codec> codecs_in = [] {
     constexpr bool fits = (is_layer_set<Parts> && ...);
-    static_assert(fits, "layers wanted, or core_layers; static_assert(unary_layer<my_layer>) shows what yours misses");
+    static_assert(fits, "layers wanted, or core_layers; static_assert(unary_layer<my_layer>), or elementwise_layer, "
+                        "shows what yours misses");
     if constexpr (fits)
         return joined_sets<layer_set<>, typename in_layer_set<Parts>::type...>::codecs;
     else

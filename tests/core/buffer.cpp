@@ -26,6 +26,17 @@ TEST_CASE("sizes are rounded up to whole cache lines") {
     static_assert(aligned_size<double>(1) == 8 && aligned_size<double>(9) == 16);
 }
 
+TEST_CASE("a place is in a buffer from its first element to its last") {
+    const buffer<float> b(3);
+    const float other = 0;
+    CHECK(b.contains(b.begin()));
+    CHECK(b.contains(b.begin() + 2));
+    CHECK_FALSE(b.contains(b.end()));
+    CHECK_FALSE(b.contains(&other));
+    CHECK_FALSE(buffer<float>().contains(&other));
+    CHECK_FALSE(buffer<float>().contains(nullptr));
+}
+
 TEST_CASE("memory is aligned and zero") {
     for (bespoke::extent size : {1, 5, 100}) {
         const buffer<float> b(size);

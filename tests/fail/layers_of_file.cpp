@@ -1,4 +1,4 @@
-// expect: layers wanted, or core_layers; static_assert[(]unary_layer<my_layer>[)] shows what yours misses
+// expect: layers wanted, or core_layers; static_assert[(]unary_layer<my_layer>[)], or elementwise_layer, shows what yours misses
 #include <bespoke.hpp>
 
 using namespace bespoke;

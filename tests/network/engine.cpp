@@ -2,6 +2,8 @@
 
 #include "../control/control_test.hpp"
 
+#include <numeric>
+
 using namespace control_test;
 
 namespace {
@@ -114,6 +116,21 @@ struct patient {
 };
 
 }  // namespace
+
+TEST_CASE("a result becomes an input, unless an input before it was written over it") {
+    const auto d = compose(input{"a", {2}}, input{"b", {2}}, sum_of_some{} | from("a", "b"));
+    const planner p = planned(d);
+    engine<double> e(p.result().view());
+    e.attach(d);
+    e.reserve(3);
+    double *const a = e.value(e.plan().inputs[0]), *const b = e.value(e.plan().inputs[1]);
+    std::iota(a, a + 6, 1);
+    e.take_result(1, b, 3);
+    CHECK_THROWS_WITH(e.take_result(1, a + 1, 3), "input \"b\": a result of the call before came, which lies where "
+                                                  "input \"a\" lies now: copy it before the call");
+    e.take_result(0, a + 2, 2);  // over its own place
+    CHECK(values(a, a + 4) == values{3, 4, 5, 6});
+}
 
 TEST_CASE("what can wait is prepared for the second run, the others for the first") {
     const auto d = compose(input{"x", {2}}, patient<unprepared::in_first_run>{} | from("x") | named("waits"),

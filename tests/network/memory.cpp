@@ -19,6 +19,8 @@ TEST_CASE("blobs lie in the arena, example after example, or once for all") {
     m.reserve(1);
     CHECK(m.value(y) == m.reserved(m.plan().blobs[y]));
     CHECK(m.value(k) == m.reserved(m.plan().blobs[k]));
+    CHECK(m.holds(m.value(y)));
+    CHECK(m.holds(m.value(y) + 2));
 
     std::vector<values> arrays(m.plan().blobs.size(), values(8)), slopes = arrays;
     std::vector<double*> at, to;
@@ -26,6 +28,7 @@ TEST_CASE("blobs lie in the arena, example after example, or once for all") {
     for (auto& g : slopes) to.push_back(g.data());
     m.place(2, at, to);
     CHECK(m.value(y) == arrays[y].data());
+    CHECK_FALSE(m.holds(m.value(y)));
     CHECK(m.gradient(k) == slopes[k].data());
     CHECK(m.elements(y) == 6);
     m.reserve(1);  // what was placed elsewhere is back in the arena

@@ -33,6 +33,17 @@ inline constexpr auto shaped_by_values = compose(input{"s", {2}}, fill_dynamic{3
 inline constexpr auto scalar = compose(input{"x", {}}, linear{2, 1});
 inline constexpr auto empty = compose(input{"x", {0, 3}}, relu{} | named("y"));
 
+inline constexpr auto there_and_back =
+    compose(input{"x", {100}}, inner_product{.output_channels = 32} | named("a"), bespoke::tanh{},
+            inner_product{.output_channels = 32} | named("b"), inner_product{.output_channels = 100} | named("c"));
+inline constexpr auto wider = compose(input{"x", {4}}, inner_product{.output_channels = 8} | named("fc"));
+inline constexpr auto remembering =
+    compose(input{"x", {1, 1}}, input{"a", {1, 8}}, input{"b", {1, 8}},
+            gru{.output_vector_size = 8} | named("g1") | from("x", "a") | to("y1", "next_a"),
+            gru{.output_vector_size = 8} | named("g2") | from("y1", "b") | to("y2", "next_b"),
+            inner_product{.output_channels = 1} | named("y") | from("y2"), output{"y"}, output{"next_a"},
+            output{"next_b"});
+
 /// A call of one example gives the bits of a batch of one, and what it has in a batch of all but for rounding: a
 /// product with a single row may be summed up in another order.
 template <const auto& D>
@@ -608,6 +619,48 @@ TEST_CASE("many examples are read where the caller has them, and stay as they ar
         CHECK(net.core().value(input) != x.data());
         const auto copied = net.predict_batch(std::vector<double>(x.begin(), x.end()));
         CHECK(std::equal(copied.begin(), copied.end(), y.begin(), y.end()));
+    }
+}
+
+TEST_CASE("a result may be handed in again, or says that it cannot") {
+    network<there_and_back> net(1), other(1);
+    const auto copied = [](const auto& y) { return std::vector<float>(y.begin(), y.end()); };
+    const auto twice = [&](const auto& call, const std::vector<float>& x) { return copied(call(copied(call(x)))); };
+    const auto one = [&](const auto& x) { return other(x); };
+    const auto many = [&](const auto& x) { return other.predict_batch(x); };
+    const std::vector<float> x = numbers(100);
+    CHECK(copied(net(net(x))) == twice(one, x));
+    const auto y = net(x);
+    CHECK(copied(net(std::span(y.data(), y.size()))) == twice(one, x));
+    for (const std::size_t examples : {std::size_t{1}, std::size_t{3}, std::size_t{4000}}) {  // all at once, in chunks
+        const std::vector<float> all = numbers(100 * examples);
+        CHECK(copied(net.predict_batch(net.predict_batch(all))) == twice(many, all));
+    }
+    network<wider> grows(1);
+    CHECK(what_is_thrown(errc::bad_argument, [&] { grows.predict_batch(grows.predict_batch(numbers(8))); }) ==
+          "a result of the call before came, which had fewer examples and loses its place: copy it before the call");
+}
+
+TEST_CASE("a result that lies where another input was put is an error") {
+    network<remembering> net(1), other(1);
+    const std::array<float, 1> x{0.5F};
+    const std::array<float, 8> zeros{};
+    std::vector<float> a(8), b(8);
+    const auto step = [&] {  // of the network whose states are copied
+        const auto [y, next_a, next_b] = other(x, a, b);
+        a.assign(next_a.begin(), next_a.end());
+        b.assign(next_b.begin(), next_b.end());
+        return y(0, 0);
+    };
+    const auto [y, next_a, next_b] = net(x, zeros, zeros);
+    CHECK(y(0, 0) == step());
+    CHECK(what_is_thrown(errc::bad_argument, [&] { net(x, next_a, next_b); }) ==
+          "input \"b\": a result of the call before came, which lies where input \"x\" lies now: copy it before the "
+          "call");
+    for (int i = 0; i < 3; ++i) {  // one of them is where no input is
+        net(x, next_a, b);
+        CHECK(y(0, 0) == step());
+        CHECK(std::equal(a.begin(), a.end(), next_a.begin()));
     }
 }
 

@@ -485,10 +485,15 @@ TEST_CASE("what does not fit is named") {
         const auto on = [](const char* blob) { return squares{.input = blob}; };
         return message([&] { trainer(net, {on("left"), on("right"), on("p")}, std::move(o)); }, errc::bad_argument);
     };
-    REQUIRE(by(sgd{.learning_rate = -1}) == "trainer: a learning rate from 0 up wanted");
-    REQUIRE(by(chain(sgd{}, sgd{.learning_rate = -1})) == "trainer: a learning rate from 0 up wanted");
-    REQUIRE(by(chain(adam{.beta2 = 1})) == "trainer: beta1 and beta2 from 0 to below 1 wanted");
-    REQUIRE(by(adam{.eps = std::nan("")}) == "trainer: an eps from 0 up wanted");
+    REQUIRE(by(sgd{.learning_rate = -1}) == "trainer: a learning rate from 0 up wanted, -1 came");
+    REQUIRE(by(chain(sgd{}, sgd{.learning_rate = -1})) == "trainer: a learning rate from 0 up wanted, -1 came");
+    REQUIRE(by(chain(adam{.beta2 = 1})) == "trainer: a beta2 from 0 to below 1 wanted, 1 came");
+    REQUIRE(by(adam{.eps = std::nan("")}) == "trainer: an eps from 0 up wanted, NaN came");
+    REQUIRE(by(chain(clip_by_global_norm{-1}, sgd{})) == "trainer: a limit above 0 wanted, -1 came");
+    REQUIRE(by(clip_by_global_norm{0}) == "trainer: a limit above 0 wanted, 0 came");
+    REQUIRE(by(clip_by_global_norm{std::nan("")}) == "trainer: a limit above 0 wanted, NaN came");
+    REQUIRE(by(chain(adam{}, decay_weights{-0.5})) == "trainer: a rate from 0 up wanted, -0.5 came");
+    REQUIRE(by(chain(adam{}, decay_weights{std::nan("")})) == "trainer: a rate from 0 up wanted, NaN came");
     REQUIRE(with({squares{.input = "lef"}}) == head + "the loss looks at \"lef\", which no layer writes");
     REQUIRE(with({entropy{.input = "logits"}}) == head +
                                                       "the cross-entropy looks at \"logits\", which is not "

@@ -49,18 +49,20 @@ TEST_CASE("options go to the optimizer that knows them, wherever it stands") {
         REQUIRE(failed.is(errc::bad_argument));
         return failed.text;
     };
-    REQUIRE(problem({.epochs = -1}, sgd{}) == "update: epochs from 0 up wanted");
-    REQUIRE(problem({.mini_batch_size = 0}, sgd{}) == "update: a mini-batch size from 1 up wanted");
-    REQUIRE(problem({.learning_rate = -1}, sgd{}) == "update: a learning rate from 0 up wanted");
-    REQUIRE(problem({.learning_rate = std::nan("")}, sgd{}) == "update: a learning rate from 0 up wanted");
+    REQUIRE(problem({.epochs = -1}, sgd{}) == "update: epochs from 0 up wanted, -1 came");
+    REQUIRE(problem({.mini_batch_size = 0}, sgd{}) == "update: a mini-batch size from 1 up wanted, 0 came");
+    REQUIRE(problem({.learning_rate = -1}, sgd{}) == "update: a learning rate from 0 up wanted, -1 came");
+    REQUIRE(problem({.learning_rate = std::nan("")}, sgd{}) == "update: a learning rate from 0 up wanted, NaN came");
     REQUIRE(problem({.learning_rate = 1}, decay_weights{}) == "update: this optimizer has no learning rate");
     REQUIRE(problem({.momentum = 1}, adam{}) == "update: this optimizer has no momentum");
     REQUIRE(problem({.eps = 1}, sgd{}) == "update: this optimizer has no beta1, beta2 and eps");
-    REQUIRE(problem({.momentum = -0.5}, sgd{}) == "update: a momentum from 0 up wanted");
-    REQUIRE(problem({.beta2 = 1}, adam{}) == "update: beta1 and beta2 from 0 to below 1 wanted");
-    REQUIRE(problem({.eps = -1}, chain(adam{})) == "update: an eps from 0 up wanted");
-    REQUIRE(problem({}, chain(sgd{}, sgd{.momentum = -1})) == "update: a momentum from 0 up wanted");
-    REQUIRE(problem({}, chain(adam{}, adam{.eps = -1})) == "update: an eps from 0 up wanted");
+    REQUIRE(problem({.momentum = -0.5}, sgd{}) == "update: a momentum from 0 up wanted, -0.5 came");
+    REQUIRE(problem({.beta2 = 1}, adam{}) == "update: a beta2 from 0 to below 1 wanted, 1 came");
+    REQUIRE(problem({.eps = -1}, chain(adam{})) == "update: an eps from 0 up wanted, -1 came");
+    REQUIRE(problem({}, chain(sgd{}, sgd{.momentum = -1})) == "update: a momentum from 0 up wanted, -1 came");
+    REQUIRE(problem({}, chain(adam{}, adam{.eps = -1})) == "update: an eps from 0 up wanted, -1 came");
+    REQUIRE(problem({}, chain(clip_by_global_norm{-1}, adam{})) == "update: a limit above 0 wanted, -1 came");
+    REQUIRE(problem({}, chain(adam{}, decay_weights{-1})) == "update: a rate from 0 up wanted, -1 came");
     any_optimizer<float> two = chain(sgd{.learning_rate = 2}, sgd{.learning_rate = 4, .momentum = 0.25});
     const auto both = apply({.learning_rate = 8, .momentum = 0.5}, settings, two);
     REQUIRE(*both[0].momentum == 0.5);
@@ -68,7 +70,7 @@ TEST_CASE("options go to the optimizer that knows them, wherever it stands") {
     REQUIRE(*both[0].learning_rate == 8);
     REQUIRE(*both[1].learning_rate == 4);  // the first is the one that counts
     REQUIRE(settings.learning_rate == 8);
-    REQUIRE(problem({}, adam{.beta1 = 1.5}) == "update: beta1 and beta2 from 0 to below 1 wanted");
+    REQUIRE(problem({}, adam{.beta1 = 1.5}) == "update: a beta1 from 0 to below 1 wanted, 1.5 came");
 }
 
 TEST_CASE("an optimizer lists its hyper-parameters by name") {

@@ -260,10 +260,10 @@ TEST_CASE("what a handler sets takes effect") {
             return thrown_by([&] { task_type(net, data.setup(), {}, handlers).wait(); }, errc::bad_argument);
         };
         REQUIRE(with([](update_settings& s) { s.mini_batch_size = 0; }) ==
-                "update: a mini-batch size from 1 up wanted");
-        REQUIRE(with([](update_settings& s) { s.epochs = -1; }) == "update: epochs from 0 up wanted");
+                "update: a mini-batch size from 1 up wanted, 0 came");
+        REQUIRE(with([](update_settings& s) { s.epochs = -1; }) == "update: epochs from 0 up wanted, -1 came");
         REQUIRE(with([](update_settings& s) { s.learning_rate = std::nan(""); }) ==
-                "update: a learning rate from 0 up wanted");
+                "update: a learning rate from 0 up wanted, NaN came");
     }
 }
 
@@ -457,7 +457,7 @@ TEST_CASE("what cannot be updated is refused at once") {
     REQUIRE(thrown_by([&] { task_type task(net, setup); }, errc::not_updatable) ==
             "this network cannot be trained\n  no loss: name one, with the blob that it looks at");
     REQUIRE(thrown_by([&] { task_type task(net, data.setup(), {.epochs = -3}); }, errc::bad_argument) ==
-            "update: epochs from 0 up wanted");
+            "update: epochs from 0 up wanted, -3 came");
 }
 
 TEST_CASE("many tasks at once, of one model, do not disturb each other") {

@@ -20,7 +20,7 @@ struct input {
     friend bool operator==(const input&, const input&) = default;
 };
 
-/// Declares an output of a network by its blob. A network without any gives what its last layer writes.
+/// Declares an output of a network by its blob. A network without any gives the last blob that its last layer writes.
 struct output {
     std::string_view name;
 
@@ -151,8 +151,8 @@ concept composable = nodelike<Part> || requires { Part::steps; };
 
 template <class Part>
 constexpr auto as_part(const Part& part) {
-    static_assert(composable<Part>, "not a layer, nor a part made of layers; "
-                                    "static_assert(unary_layer<my_layer>) shows what yours misses");
+    static_assert(composable<Part>, "not a layer, nor a part made of layers; static_assert(unary_layer<my_layer>), or "
+                                    "elementwise_layer, shows what yours misses");
     if constexpr (layer<Part>)
         return node<Part>{.layer = part};
     else if constexpr (composable<Part>)

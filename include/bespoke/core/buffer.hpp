@@ -3,6 +3,7 @@
 #include "shape.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <new>
@@ -52,6 +53,10 @@ public:
     T* begin() const { return data(); }
     T* end() const { return data() + size_; }
     T& operator[](extent i) const { return memory_.get()[i]; }
+    /// Whether `place` is one in it.
+    bool contains(const T* place) const {
+        return !std::less<const T*>()(place, data()) && std::less<const T*>()(place, end());
+    }
 
     /// Contents are zeros afterwards. Allocates only if the size changes.
     void resize(extent size) {

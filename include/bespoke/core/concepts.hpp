@@ -192,7 +192,8 @@ struct finishing {
 // --- the ladder of concepts ---------------------------------------------------------------------------
 
 /// y = f(x) for each element: `f(v)` and `f.derivative(x, y)` for a float, a double or a SIMD batch of
-/// them alike. Nothing else is needed: shapes, loops, gradients and fusion follow.
+/// them alike, templates with functions of kernels/math.hpp in the place of those of <cmath>. Nothing else is needed:
+/// shapes, loops, gradients and fusion follow.
 template <class L>
 concept elementwise_layer = described<L> && requires(const L& f, float x) {
     { f(x) } -> std::convertible_to<float>;

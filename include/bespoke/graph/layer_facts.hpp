@@ -4,6 +4,7 @@
 #include "../core/open_shape.hpp"
 #include "../core/planes.hpp"
 #include "../core/rows.hpp"
+#include "../kernels/simd.hpp"
 
 #include <array>
 #include <optional>
@@ -117,10 +118,20 @@ inline constexpr layer_facts facts_of = [] {
 
 namespace detail {
 
+/// Not asked by the concept, as its room does not know what a batch is.
+template <class L>
+concept takes_batches = requires(const L& f, const kernels::batch<float>& v) {
+    f(v);
+    f.derivative(v, v);
+};
+
 template <class L>
 constexpr outcome ask_outputs(const L& layer, std::span<const shape> inputs,
                               [[maybe_unused]] std::span<const known_values> known) {
-    if constexpr (value_shaped_layer<L>)
+    if constexpr (elementwise_layer<L> && !takes_batches<L>)
+        return value_fault("an elementwise layer has functions of a float, a double and a SIMD batch alike: "
+                           "template <class V> V operator()(const V& x) const, and derivative(x, y) likewise");
+    else if constexpr (value_shaped_layer<L>)
         return layer.planned_shape(inputs, known);
     else
         return output_shapes(layer, inputs);

@@ -36,7 +36,7 @@ struct convolution {
     std::array<extent, 2> kernel_size{3, 3};
     std::array<extent, 2> stride{1, 1};
     std::array<extent, 2> dilation_factor{1, 1};
-    std::variant<valid_padding, same_padding> padding{};
+    std::variant<valid_padding, same_padding> padding{};  ///< valid, same or padded(top, bottom, left, right)
     bool is_deconvolution = false;
     bool has_bias = true;
     shape output_size{};  ///< [H', W'] of a deconvolution; empty: from the padding

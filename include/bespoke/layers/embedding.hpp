@@ -56,7 +56,7 @@ struct vector_table {
 ///
 /// W [embedding_size, vocab_size], b [embedding_size]. x [.., 1] -> y [.., embedding_size]; rank 1 goes beyond the
 /// specification. x holds indices from 0 to vocab_size - 1: another number means the nearest of them, NaN means 0.
-/// No gradient passes to x.
+/// No gradient passes to x. PyTorch's Embedding has the transpose of W.
 /// Core ML specification, EmbeddingNDLayerParams.
 struct embedding_nd {
     extent vocab_size = unset;

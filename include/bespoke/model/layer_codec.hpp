@@ -122,7 +122,8 @@ inline constexpr bool is_layer_set<layer_set<Ls...>> = true;
 template <class... Parts>
 inline constexpr std::span<const layer_codec> codecs_in = [] {
     constexpr bool fits = (is_layer_set<Parts> && ...);
-    static_assert(fits, "layers wanted, or core_layers; static_assert(unary_layer<my_layer>) shows what yours misses");
+    static_assert(fits, "layers wanted, or core_layers; static_assert(unary_layer<my_layer>), or elementwise_layer, "
+                        "shows what yours misses");
     if constexpr (fits)
         return joined_sets<layer_set<>, typename in_layer_set<Parts>::type...>::codecs;
     else

@@ -5,6 +5,8 @@
 #include "layer_runner.hpp"
 #include "unrolled.hpp"
 
+#include <cstring>
+
 namespace bespoke {
 
 /// Runs the layers of a network over the memory that its plan asks for. Knows layers by their concepts; which ones
@@ -90,6 +92,10 @@ public:
         engine_state<T>::place(examples, values, gradients);
         measure();
     }
+
+    /// Copies a result of the run before, which lies at `from`, to the input `number`, behind the inputs before it.
+    /// Throws `error` where one of them was written over it.
+    void take_result(std::size_t number, const T* from, extent examples);
 
     using network_memory<T>::parameter;
     /// The parameter array `field` ("weights") of the first layer called `layer`. Throws `error` where there is none.
@@ -230,6 +236,19 @@ void engine<T>::measure() {
     this->end_measure();
     for (const auto& [step, size] : scattered) this->scatter_prepared(step, size);
     reach(ready_);
+}
+
+template <class T>
+void engine<T>::take_result(std::size_t number, const T* from, extent examples) {
+    const plan_view& p = this->plan();
+    const auto size = [&](std::size_t input) { return p.blobs[p.inputs[input]].dimensions.size() * examples; };
+    for (std::size_t before = 0; before < number; ++before)
+        if (const T* other = this->value(p.inputs[before]); other < from + size(number) && from < other + size(before))
+            throw error(fault{errc::bad_argument,
+                              sentence("input \"", p[p.blobs[p.inputs[number]].name],
+                                       "\": a result of the call before came, which lies where input \"",
+                                       p[p.blobs[p.inputs[before]].name], "\" lies now: copy it before the call")});
+    std::memmove(this->value(p.inputs[number]), from, static_cast<std::size_t>(size(number)) * sizeof(T));
 }
 
 template <class T>

@@ -67,6 +67,8 @@ public:
         }
         whole();
     }
+    /// Whether a result of the run before lies there.
+    bool holds(const T* place) const { return arena_.contains(place) || ends_.contains(place); }
     /// Blobs are where the caller (a trainer) says. Those whose shapes are open lie in memory of their own: of their
     /// gradients it only counts whether one is wanted.
     void place(extent examples, std::span<T* const> values, std::span<T* const> gradients);
@@ -89,10 +91,7 @@ public:
     /// Threads for the kernels, the caller included: a pool of its own.
     void use_threads(std::size_t count);
     /// A pool of the caller's, which must outlive the use of it; null: the caller's thread alone.
-    void use(thread_pool* threads) {
-        threads_ = threads;
-        measured_ = 0;
-    }
+    void use(thread_pool* threads) { threads_ = threads, measured_ = 0; }
     thread_pool* threads() const { return threads_; }
     /// How the layers compute.
     void use(const arithmetic& how) {

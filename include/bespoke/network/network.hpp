@@ -129,7 +129,8 @@ public:
     void initialize(std::uint64_t seed) { engine_.initialize(seed); }
 
     /// Runs one example: one argument for each input, each with as many elements as its shape. The result
-    /// is a look at the output (a tuple of them where there are several), valid until the next call. Where a shape is
+    /// is a look at the output (a tuple of them where there are several), valid until the next call, which may take it
+    /// as it is, or throws where it cannot (an expression of it, `y + 1`, is to be evaluated first). Where a shape is
     /// decided in the run, it has the shape that came, and memory is taken until it is enough; throws `error` where a
     /// layer cannot do what its values ask for.
     template <class... Inputs>
@@ -148,6 +149,9 @@ public:
         extent examples = 0;
         if constexpr (are_inputs<Inputs...>()) {
             examples = count_examples(inputs...);
+            if (examples > engine_.examples() && ((result_in(inputs) != nullptr) || ...))
+                throw error(errc::bad_argument, "a result of the call before came, which had fewer examples and loses "
+                                                "its place: copy it before the call");
             engine_.reserve(examples);
             set_inputs<0, true>(examples, inputs...);
         }
@@ -244,6 +248,13 @@ private:
             written |= std::ranges::count(plan().outputs_of(step), blob) > 0;
         return !written;
     }
+    /// Where the numbers lie that a result of the call before has; null: they are others.
+    template <class X>
+    const Element* result_in([[maybe_unused]] const X& x) const {
+        if constexpr (row_of<X, Element> && !requires { std::tuple_size<X>::value; })  // a std::array owns them
+            if (const Element* from = std::to_address(x.begin()); engine_.holds(from)) return from;
+        return nullptr;
+    }
     /// `Batch`: it may be read where the caller has it.
     template <std::size_t Number, bool Batch, class First, class... Rest>
     void set_inputs(extent examples, const First& first, const Rest&... rest) {
@@ -253,7 +264,9 @@ private:
             static_assert(sizeof(network_error_of<problem_of_input<Number, came>>) > 0);
         if (static_cast<extent>(first.size()) != size * examples)
             engine_.throw_wrong_input(Number, static_cast<extent>(first.size()), examples);
-        if constexpr (Batch && is_only_read(blob) && row_of<First, Element>)
+        if (const Element* from = result_in(first))
+            engine_.take_result(Number, from, examples);
+        else if constexpr (Batch && is_only_read(blob) && row_of<First, Element>)
             engine_.lend(blob, std::to_address(first.begin()));
         else
             copy_elements(first, engine_.value(blob), static_cast<std::size_t>(size * examples));

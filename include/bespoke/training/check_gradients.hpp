@@ -26,7 +26,7 @@ struct gradient_options {
     std::vector<std::vector<double>> known{};
 };
 
-struct gradient_report {
+struct [[nodiscard]] gradient_report {
     bool ok = true;
     /// What is wrong: which element, which number was expected and which came. Empty where ok.
     std::string what{};

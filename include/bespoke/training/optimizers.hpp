@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -151,7 +152,8 @@ struct clip_by_global_norm {
 };
 
 /// Decoupled weight decay: u += rate w. Behind `adam`, AdamW with the product of its learning rate and its
-/// decay as `rate`; before, L2 regularisation. Loshchilov and Hutter, ICLR 2019.
+/// decay as `rate`, which a schedule of the learning rate changes too; before, L2 regularisation.
+/// Loshchilov and Hutter, ICLR 2019.
 struct decay_weights {
     static constexpr std::string_view name = "decay_weights";
     double rate = 0;
@@ -242,16 +244,20 @@ inline double* learning_rate_of(std::span<const optimizer_parameters> list) {
 
 /// Throws `error`, which begins with `who`, for values outside their range.
 inline void check_parameters(std::span<const optimizer_parameters> list, const char* who) {
-    const auto wanted = [&](bool holds, const char* what) {
-        if (!holds) throw error(errc::bad_argument, std::string(who) + what);
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    const auto check = [&](const double* value, double end, const char* wanted) {
+        if (value != nullptr && !(*value >= 0 && *value < end))
+            throw error(fault{errc::bad_argument, sentence(who, wanted, " wanted, ", *value, " came")});
     };
-    const auto from_0 = [](const double* x) { return x == nullptr || (*x >= 0 && std::isfinite(*x)); };
-    const auto below_1 = [&](const double* x) { return from_0(x) && (x == nullptr || *x < 1); };
     for (const auto& parameters : list) {
-        wanted(from_0(parameters.learning_rate), "a learning rate from 0 up wanted");
-        wanted(from_0(parameters.momentum), "a momentum from 0 up wanted");
-        wanted(below_1(parameters.beta1) && below_1(parameters.beta2), "beta1 and beta2 from 0 to below 1 wanted");
-        wanted(from_0(parameters.eps), "an eps from 0 up wanted");
+        check(parameters.learning_rate, infinity, "a learning rate from 0 up");
+        check(parameters.momentum, infinity, "a momentum from 0 up");
+        check(parameters.beta1, 1, "a beta1 from 0 to below 1");
+        check(parameters.beta2, 1, "a beta2 from 0 to below 1");
+        check(parameters.eps, infinity, "an eps from 0 up");
+        check(parameters.rate, infinity, "a rate from 0 up");
+        if (const double* limit = parameters.limit; limit != nullptr && !(*limit > 0))  // infinity: gradients stay
+            throw error(fault{errc::bad_argument, sentence(who, "a limit above 0 wanted, ", *limit, " came")});
     }
 }
 

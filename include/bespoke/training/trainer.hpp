@@ -54,8 +54,9 @@ public:
                                                     train which);
 
     /// Takes over examples, in place of those before: for each input of the network and for each loss the values of all
-    /// of them. What the optimizer keeps stays: more examples than fit in memory come in parts, one `load` after the
-    /// other. Throws `error` where sizes or targets do not fit; where a frozen step throws, those before it are there.
+    /// of them, `load(n, {{users, items}}, {{ratings}})` for two inputs and one loss. What the optimizer keeps stays:
+    /// more examples than fit in memory come in parts, one `load` after the other. Throws `error` where sizes or
+    /// targets do not fit; where a frozen step throws, those before it are there.
     void load(std::size_t examples, std::span<const example_data<T>> inputs, std::span<const example_data<T>> targets);
     /// `load` in parts: what checks and copies, and whether `run_frozen` is then to be called until it says false, with
     /// the same inputs: it runs frozen steps for some of the examples.

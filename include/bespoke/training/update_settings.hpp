@@ -92,13 +92,13 @@ struct update_metrics {
 
 /// Throws `error` for values outside their range.
 inline void check_settings(const update_settings& settings) {
-    const auto wanted = [](bool holds, const char* what) {
-        if (!holds) throw error(errc::bad_argument, std::string("update: ") + what);
+    const auto wanted = [](bool holds, const char* what, sentence::part came) {
+        if (!holds) throw error(fault{errc::bad_argument, sentence("update: ", what, " wanted, ", came, " came")});
     };
-    wanted(settings.epochs >= 0, "epochs from 0 up wanted");
-    wanted(settings.mini_batch_size >= 1, "a mini-batch size from 1 up wanted");
-    wanted(settings.learning_rate >= 0 && std::isfinite(settings.learning_rate),
-           "a learning rate from 0 up wanted");
+    wanted(settings.epochs >= 0, "epochs from 0 up", settings.epochs);
+    wanted(settings.mini_batch_size >= 1, "a mini-batch size from 1 up", settings.mini_batch_size);
+    wanted(settings.learning_rate >= 0 && std::isfinite(settings.learning_rate), "a learning rate from 0 up",
+           settings.learning_rate);
 }
 
 /// Sets what the caller wants otherwise. Throws `error` for values outside their range, and for those that the

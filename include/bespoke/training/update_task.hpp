@@ -236,8 +236,9 @@ template <class Model, class Examples>
 
 // --- composed networks --------------------------------------------------------------------------------
 
-/// How to train a composed network: for each input, and for each loss, the values of all examples, one after
-/// the other (they are copied), and what changes which parameters.
+/// How to train a composed network: for each input, and for each loss, the values of all examples, one after the other,
+/// and what changes which parameters. It only looks at the values: `update` and the constructor of a task copy them,
+/// until then they must stay.
 template <class T>
 struct training_setup {
     std::size_t examples = 0;
