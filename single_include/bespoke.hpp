@@ -4438,7 +4438,7 @@ void scale(N n, T a, const T* x, T* y) noexcept {
 /// y[i] = a.
 template <class T, class N>
 void fill(N n, T a, T* y) noexcept {
-    for_each_batch<T>(
+    for_each_two_batches<T>(
         n, [&](extent i, auto, auto out) __attribute__((always_inline)) { out(y + i, batch<T>(a)); });
 }
 
@@ -18741,17 +18741,17 @@ struct padding {
         using T = typename X::value_type;
         const shape from = x.dimensions, to = y.dimensions;
         const extent rows = to.from_end(2), columns = to.from_end(1), width = from.from_end(1);
-        const extent left = padding_amounts.edges[1].start_edge_size;
+        const extent height = from.from_end(2), left = padding_amounts.edges[1].start_edge_size;
         const auto* constant = std::get_if<padding_constant>(&padding_type);
         parallel_for(y.total() < (1 << 14) ? nullptr : w.threads, planes(from, x.examples) * rows, 1,
                      [&](extent first, extent last) {
-                         for (extent r = first; r < last; ++r) {
-                             T* const row = y.data + r * columns;
-                             const extent source =
-                                 place(r % rows - padding_amounts.edges[0].start_edge_size, from.from_end(2));
+                         extent plane = first / rows, at = first % rows;
+                         for (T* row = y.data + first * columns; row != y.data + last * columns; row += columns) {
+                             const extent source = place(at - padding_amounts.edges[0].start_edge_size, height);
+                             const T* const line = x.data + (plane * height + source) * width;
+                             if (++at == rows) at = 0, ++plane;
                              if (constant != nullptr) kernels::fill(columns, static_cast<T>(constant->value), row);
                              if (source < 0) continue;
-                             const T* const line = x.data + (r / rows * from.from_end(2) + source) * width;
                              kernels::copy(width, line, row + left);
                              if (constant != nullptr) continue;
                              for (extent c = 0; c < left; ++c) row[c] = line[place(c - left, width)];
