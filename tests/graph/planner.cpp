@@ -414,6 +414,8 @@ TEST_CASE("what is wrong with inputs and outputs of a network") {
     CHECK(problem([](planner&) {}) == "a network needs at least one layer");
     CHECK(after_input([](planner& p) { add_loop(p, [&](std::size_t) { append(p, smooth{}); }); }) ==
           "no output: the last layer writes nothing of its own, so name the blob that is the output of the network");
+    CHECK(after_input([](planner& p) { append(p, joined{}, {"x", "x"}, {"a", "b"}); }) ==
+          "no output: the last layer writes several blobs, so name the blob that is the output of the network");
     CHECK(problem([](planner& p) { p.input("x", {0, 3}), append(p, smooth{}); }).empty());
 }
 
@@ -432,6 +434,10 @@ TEST_CASE("what is wrong with what a layer reads") {
         add_loop(p, [&](std::size_t) {});
         append(p, smooth{});
     }) == "layers/1 (smooth): no input: the layer before it writes nothing of its own, so the input has to be named");
+    CHECK(after_input([](planner& p) {
+        append(p, joined{}, {"x", "x"}, {"a", "b"});
+        append(p, smooth{});
+    }) == "layers/1 (smooth): no input: the layer before it writes several blobs, so the input has to be named");
     CHECK(problem([](planner& p) { p.add_on(joined{}, "j", {planner::npos, planner::npos}); }) ==
           "layers/0 \"j\" (joined): no input: there is no layer before it");
 }

@@ -128,7 +128,7 @@ struct named {
     constexpr explicit named(std::string_view text) : name(text) {}
 };
 
-/// Names the blobs that a layer reads, instead of what the layer before it writes: of several blobs, the last.
+/// Names the blobs that a layer reads, instead of what the layer before it writes, if that is one blob.
 struct from : name_list {
     using name_list::name_list;
 };

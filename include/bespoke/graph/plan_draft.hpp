@@ -76,9 +76,14 @@ protected:
     }
 
     constexpr void fail_no_input() {
-        fail({errc::unknown_name, sentence(plan_.blobs.empty() ? "no input: there is no layer before it"
-                                                               : "no input: the layer before it writes nothing of its "
-                                                                 "own, so the input has to be named")});
+        if (plan_.blobs.empty()) return fail({errc::unknown_name, sentence("no input: there is no layer before it")});
+        fail({errc::unknown_name, sentence("no input: the layer before it ", why_no_default(plan_.steps.size() - 1),
+                                           ", so the input has to be named")});
+    }
+    /// What the last of `steps` does instead of writing one blob.
+    constexpr const char* why_no_default(std::size_t steps) const {
+        return steps > 0 && plan_.steps[steps - 1].output_count > 1 ? "writes several blobs"
+                                                                    : "writes nothing of its own";
     }
 
     constexpr std::string_view text(text_range range) const { return {plan_.text.data() + range.begin, range.size}; }

@@ -46,7 +46,7 @@ public:
     /// The values of a blob that was just told.
     constexpr void know(std::size_t blob, const std::vector<double>& values) { values_.add(blob, values, {}); }
 
-    /// Declares an output of the network. Without any, it is what the last layer writes.
+    /// Declares an output of the network. Without any, it is the one blob that the last layer writes.
     constexpr void output(std::string_view name) {
         if (failed()) return;
         current_ = sentence("output \"", name, "\"");
@@ -241,8 +241,8 @@ public:
         if (plan_.steps.empty()) return fail(value_fault("a network needs at least one layer"));
         if (plan_.outputs.empty()) {
             if (previous_ == npos)
-                return fail(value_fault("no output: the last layer writes nothing of its own, so name the blob that "
-                                        "is the output of the network"));
+                return fail(value_fault("no output: the last layer ", why_no_default(plan_.steps.size()),
+                                        ", so name the blob that is the output of the network"));
             plan_.outputs.push_back(previous_);
         }
         for (const blob_facts& blob : plan_.blobs) plan_.open |= blob.open.any;
@@ -348,7 +348,7 @@ private:
             plan_.steps[number].open |= plan_.blobs[blob].open.any;
             plan_.links.push_back(blob);
             ++plan_.steps[number].output_count;
-            previous_ = blob;
+            previous_ = shapes.size() == 1 ? blob : npos;  // which of several is meant has to be said
         }
         if (in_loop()) plan_.steps[number].logged = true;
     }
