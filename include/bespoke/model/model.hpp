@@ -294,22 +294,17 @@ model::document model::write(std::string_view weights_file) const {
     extent numbers = 0;
     for (const parameter_facts& facts : program_->plan().parameters) numbers += facts.dimensions.size();
     detail::weights_to_write weights{*program_, notes_, {}, numbers <= detail::few_weights};
-    struct both {
-        detail::weights_to_write& weights;
-        const std::vector<layer_notes>& notes;
-    } context{weights, notes_};
-
     network_writer networks;
     networks.codecs = codecs_;
     networks.plan = program_->plan();
     networks.place.implied = implied_.get();
     networks.place.text = "/" + std::string(detail::key_of_type(settings_.type));
-    networks.context = &context;
+    networks.context = &weights;
     networks.write_weights = [](void* c, std::size_t step, const layer_codec& codec, object_writer& fields) {
-        static_cast<both*>(c)->weights.write(step, codec, fields);
+        static_cast<detail::weights_to_write*>(c)->write(step, codec, fields);
     };
     networks.write_notes = [](void* c, std::size_t step, object_writer& layer) {
-        const auto& notes = static_cast<both*>(c)->notes;
+        const auto& notes = static_cast<detail::weights_to_write*>(c)->notes;
         if (step >= notes.size()) return;
         detail::write_tensor_notes(layer, "inputTensor", notes[step].inputs);
         detail::write_tensor_notes(layer, "outputTensor", notes[step].outputs);
