@@ -22,6 +22,7 @@ namespace bespoke {
 struct categorical_cross_entropy {
     std::string input{}, target{};
 
+    static constexpr auto key = "categoricalCrossEntropyLossLayer";  ///< in documents
     static constexpr bool from_softmax = true;
 
     static extent target_size(const shape&) { return 1; }
@@ -64,6 +65,7 @@ struct categorical_cross_entropy {
 struct mean_squared_error {
     std::string input{}, target{};
 
+    static constexpr auto key = "meanSquaredErrorLossLayer";  ///< in documents
     static constexpr bool from_softmax = false;
 
     static extent target_size(const shape& x) { return x.size(); }
@@ -123,6 +125,7 @@ double mean_over_elements(dynamic_view<const T> x, const T* target, dynamic_view
 struct binary_cross_entropy_with_logits {
     std::string input{}, target{};
 
+    static constexpr auto key = "binaryCrossEntropyWithLogitsLossLayer";  ///< in documents
     static constexpr bool from_softmax = false;
 
     static extent target_size(const shape& x) { return x.size(); }
@@ -155,6 +158,7 @@ struct huber {
     std::string input{}, target{};
     double delta = 1;
 
+    static constexpr auto key = "huberLossLayer";  ///< in documents
     static constexpr bool from_softmax = false;
 
     static extent target_size(const shape& x) { return x.size(); }
