@@ -202,17 +202,12 @@ concept loss = requires(const L& l, const shape& s, const float* target, dynamic
     { l(x, x, target, dx) } -> std::convertible_to<double>;
 } && std::copyable<L>;
 
-/// What has a member of a loss, and is to be told where it lacks another.
-template <class L>
-concept meant_as_loss = requires { &L::input; } || requires { L::from_softmax; } || requires { &L::target_size; } ||
-                        requires { &L::check_target; } || requires { &L::operator(); } || loss<L>;
-
 /// A loss of any type, as a trainer keeps it: one virtual call a mini-batch.
 template <class T>
 class any_loss {
 public:
     template <class L>
-        requires(!std::same_as<L, any_loss> && meant_as_loss<L>)
+        requires(!std::same_as<L, any_loss> && single_object<L>)
     any_loss(L chosen) {
         static_assert(loss<L>, "a loss has input, from_softmax, target_size(shape), check_target(shape, target) and "
                                "operator()(x, y, target, dx): see the concept `loss`");
