@@ -18,7 +18,6 @@
 #include <filesystem>
 #include <limits>
 #include <string>
-#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -175,12 +174,7 @@ training_state read_checkpoint(const std::filesystem::path& path, const training
     return result;
 }
 
-bool is_checkpoint_there(const std::filesystem::path& path) {
-    std::error_code problem;
-    const auto status = std::filesystem::status(path, problem);
-    if (!std::filesystem::status_known(status)) detail::throw_io(path, "cannot read", problem.value());
-    return std::filesystem::exists(status);
-}
+bool is_checkpoint_there(const std::filesystem::path& path) { return exists(detail::status_of(path)); }
 
 std::uint64_t mix_bytes(std::uint64_t before, std::span<const std::byte> bytes) {
     return detail::hash_of(bytes, before ^ bytes.size());
