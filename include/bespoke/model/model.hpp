@@ -21,9 +21,7 @@ struct load_options {
 };
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-model load(const std::filesystem::path& path, const load_options& options);
 model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options);
-model parse(std::string_view json, const safetensors* weights, const load_options& options);
 model parse(std::string_view json, const safetensors* weights, std::span<const layer_codec> codecs,
             const load_options& options);
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -35,24 +33,18 @@ model parse(std::string_view json, const safetensors* weights, std::span<const l
 /// Of 1 MB of parameters and more, those that are float32 in a safetensors file are read where they lie, until they are
 /// written in memory: the file is mapped as long as the model or a copy of it lives, see `mapped_file`. To `save` over
 /// it is safe.
-inline model load(const std::filesystem::path& path, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, options);
-}
-/// The same for a model with layers of one's own, see custom_layer.hpp: `load<core_layers, my_layer>(path)`.
+///
+/// For a model with layers of one's own, see custom_layer.hpp: `load<core_layers, my_layer>(path)`.
 template <class... Layers>
-    requires(sizeof...(Layers) > 0)
 model load(const std::filesystem::path& path, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, codecs_in<Layers...>, options);
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, codecs_for<Layers...>(), options);
 }
 
-/// Reads a model from memory; `weights` stands for the file that "weightsFile" names.
-inline model parse(std::string_view json, const safetensors* weights = nullptr, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(json, weights, options);
-}
+/// The same from memory; `weights` stands for the file that "weightsFile" names.
 template <class... Layers>
-    requires(sizeof...(Layers) > 0)
 model parse(std::string_view json, const safetensors* weights = nullptr, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(json, weights, codecs_in<Layers...>, options);
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(json, weights, codecs_for<Layers...>(),
+                                                                        options);
 }
 
 }  // namespace bespoke
@@ -368,9 +360,6 @@ model parse(std::string_view json, const safetensors* weights, std::span<const l
     detail::weights_place place{weights};
     return detail::read_model(*root, codecs, options, place);
 }
-model parse(std::string_view json, const safetensors* weights, const load_options& options) {
-    return parse(json, weights, core_codecs(), options);
-}
 
 model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options) {
     const auto root = detail::read_document(path);
@@ -383,9 +372,6 @@ model load(const std::filesystem::path& path, std::span<const layer_codec> codec
         throw error(problem.code(), place.loading ? what + ", where " + path.string() + " has its weights"
                                                   : path.string() + ": " + what);
     }
-}
-model load(const std::filesystem::path& path, const load_options& options) {
-    return load(path, core_codecs(), options);
 }
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
