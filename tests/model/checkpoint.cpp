@@ -110,7 +110,7 @@ TEST_CASE("a checkpoint is a safetensors file with a tensor for each parameter")
     CHECK(to_floats(*read.find("learning.y.weights")) == std::vector<float>(weights.begin(), weights.end()));
     CHECK(read.metadata().at("checkpoint") ==
           R"({"hyperParameters":{"0.limit":1.0,"1.learning_rate":0.25,"1.momentum":0.5},)"
-          R"("layers":["innerProduct","innerProduct"],"moments":1,)"
+          R"("layers":["innerProduct","innerProduct"],"losses":["meanSquaredErrorLossLayer"],"moments":1,)"
           R"("notes":{"epoch":"3"},"optimizer":"clip_by_global_norm, sgd","steps":3,"version":1})");
     CHECK(read.metadata().at("checkpointId").size() == 16);
     // the same state gives the same bytes

@@ -240,3 +240,12 @@ TEST_CASE("targets that do not fit are named") {
 static_assert(loss<categorical_cross_entropy> && loss<mean_squared_error>);
 static_assert(loss<binary_cross_entropy_with_logits> && loss<huber>);
 static_assert(!loss<int>);
+
+TEST_CASE("a loss is known by its key and its delta") {
+    struct own : mean_squared_error {
+        static constexpr int key = 0;  // no text
+    };
+    CHECK(any_loss<float>(mean_squared_error{}).name() == "meanSquaredErrorLossLayer");
+    CHECK(any_loss<float>(huber{.delta = 0.25}).name() == "huberLossLayer, delta 0.25");
+    CHECK(any_loss<float>(own{}).name() == "own");
+}

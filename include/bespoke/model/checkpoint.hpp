@@ -56,15 +56,18 @@ inline training_state read_facts(const json& document, const std::string& path, 
     if (result.optimizer != like.optimizer)
         facts.fail(errc::bad_value, "optimizer",
                    "this training has " + in_quotes(like.optimizer) + ", the checkpoint " + in_quotes(result.optimizer));
-    result.layers = facts.texts("layers");
-    for (std::size_t i = 0; i < std::max(result.layers.size(), like.layers.size()); ++i) {
-        const auto of = [&](const training_state& s) {
-            return i < s.layers.size() ? in_quotes(s.layers[i]) : std::string("none");
-        };
-        if (of(result) != of(like))
-            throw error(errc::bad_value, facts.place("layers") + "/" + std::to_string(i) + ": this training has " +
-                                             of(like) + ", the checkpoint " + of(result));
-    }
+    const auto same = [&](std::string_view key, const std::vector<std::string>& mine) {
+        std::vector<std::string> theirs = facts.texts(key);
+        for (std::size_t i = 0; i < std::max(theirs.size(), mine.size()); ++i) {
+            const auto of = [&](const auto& list) { return i < list.size() ? in_quotes(list[i]) : "none"; };
+            if (of(theirs) != of(mine))
+                throw error(errc::bad_value, facts.place(key) + "/" + std::to_string(i) + ": this training has " +
+                                                 of(mine) + ", the checkpoint " + of(theirs));
+        }
+        return theirs;
+    };
+    result.layers = same("layers", like.layers);
+    result.losses = same("losses", like.losses);
     object_reader numbers = facts.object("hyperParameters");
     for (const auto& [name, value] : like.hyper_parameters)
         result.hyper_parameters.push_back({name, numbers.number(name)});
@@ -103,6 +106,7 @@ void write_checkpoint(const std::filesystem::path& path, const training_state& s
     facts["moments"] = state.moments;
     facts["optimizer"] = state.optimizer;
     facts["layers"] = state.layers;
+    facts["losses"] = state.losses;
     detail::json &numbers = facts["hyperParameters"] = detail::json::object(),
                  &notes = facts["notes"] = detail::json::object();
     for (const auto& [name, value] : state.hyper_parameters) numbers[name] = detail::json_of(value);

@@ -210,11 +210,7 @@ std::vector<std::string> check_updatable(const model& m) {
 
 learner<float> make_learner(model& m, const std::vector<features>& examples, const update_options& options) {
     const model_settings& settings = m.settings();
-    if (const auto reasons = check_updatable(m); !reasons.empty()) {
-        std::string all = "this model cannot be updated";
-        for (const auto& reason : reasons) all += "\n  " + reason;
-        throw error(errc::not_updatable, all);
-    }
+    throw_reasons("this model cannot be updated", check_updatable(m));
     if (examples.empty()) throw error(errc::bad_argument, "update: at least one example wanted, none came");
     const network_update_parameters& update = *settings.update_parameters;
     learner<float> result;
