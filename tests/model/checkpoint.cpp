@@ -202,7 +202,8 @@ TEST_CASE("each field of a checkpoint is checked, also by who wrote it with its 
     CHECK(with("\"steps\":3,", "") == "checkpoint/steps: it is missing");
     CHECK(with("\"steps\":3", "\"steps\":NaN").starts_with("checkpoint: not JSON at byte"));
     CHECK(with("\"steps\":3", "\"steps\":3,\"steps\":4") == "checkpoint: /steps: the key comes twice");
-    CHECK(with("\"steps\":3", "\"steps\":3,\"stops\":4") == "checkpoint: unknown field \"stops\", did you mean \"steps\"?");
+    CHECK(with("\"steps\":3", "\"steps\":3,\"stops\":4") ==
+          "checkpoint: unknown field \"stops\", did you mean \"steps\"?");
     CHECK(with("\"version\":1", "\"version\":2") == "checkpoint/version: 1 wanted, 2 came");
     CHECK(with("\"moments\":1", "\"moments\":18446744073709551615") ==
           "tensor \"moment1.y.weights\": this training wants it, the checkpoint lacks it");

@@ -200,7 +200,8 @@ template <class T>
     const convolution_geometry& g = job.g;
     const winograd_plan<T>& plan = job.plan;
     const winograd_form form = plan.form;
-    const extent columns = std::min(g.output_channels - panel * width, width), tiles = (last - first) * plan.across.count,
+    const extent columns = std::min(g.output_channels - panel * width, width),
+                 tiles = (last - first) * plan.across.count,
                  strips = count_strips(tiles).strips, near = (width + strips - 1) / strips;
     T* strip = products + form.positions() * plan.product;
     alignas(64) T start[width] = {};

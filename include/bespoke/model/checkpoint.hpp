@@ -55,7 +55,8 @@ inline training_state read_facts(const json& document, const std::string& path, 
     result.optimizer = facts.text("optimizer");
     if (result.optimizer != like.optimizer)
         facts.fail(errc::bad_value, "optimizer",
-                   "this training has " + in_quotes(like.optimizer) + ", the checkpoint " + in_quotes(result.optimizer));
+                   "this training has " + in_quotes(like.optimizer) + ", the checkpoint " +
+                       in_quotes(result.optimizer));
     const auto same = [&](std::string_view key, const std::vector<std::string>& mine) {
         std::vector<std::string> theirs = facts.texts(key);
         for (std::size_t i = 0; i < std::max(theirs.size(), mine.size()); ++i) {

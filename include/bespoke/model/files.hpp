@@ -54,8 +54,8 @@ private:
 /// between two renames leaves the first file new and the second old; whoever must never see that says in
 /// both which belong together, as `model::save` does. Throws errc::io with path and reason; no file has
 /// changed then, unless a rename after the first one was refused, and nothing is left over. Existing
-/// permissions are kept. What a killed process has begun to write vanishes with it on Linux, where the file system knows
-/// files without names; elsewhere it stays, as "PATH.*.tmp".
+/// permissions are kept. What a killed process has begun to write vanishes with it on Linux, where the file
+/// system knows files without names; elsewhere it stays, as "PATH.*.tmp".
 inline void write_files_atomically(std::span<const file_content> files) {
     define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_files_atomically(files);
 }
