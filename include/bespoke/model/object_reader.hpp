@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../core/error.hpp"
+#include "../core/shape.hpp"
 #include "base64.hpp"
 #include "json.hpp"
 
@@ -42,6 +43,7 @@ public:
     bool boolean(std::string_view key);
     /// A number without a fraction, or one in a string.
     std::int64_t integer(std::string_view key);
+    std::int32_t small_integer(std::string_view key);
     /// An integer from 0 to `most`, spelled as such.
     std::uint64_t natural(std::string_view key, std::uint64_t most);
     double number(std::string_view key);
@@ -49,6 +51,8 @@ public:
     float real(std::string_view key);
     std::string text(std::string_view key);
     std::vector<std::int64_t> integers(std::string_view key);
+    /// Extents, as many as a shape may have.
+    shape extents(std::string_view key);
     std::vector<bool> booleans(std::string_view key);
     std::vector<float> reals(std::string_view key);
     /// Of base64, or a binary value.
@@ -182,41 +186,6 @@ inline const std::string& to_text(const json& value, const std::string& place) {
     return value.get_ref<const std::string&>();
 }
 
-/// How many edits (insert, delete, replace) lead from a to b.
-inline std::size_t edits(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t diagonal = row[0];
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t above = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0u : 1u)});
-            diagonal = above;
-        }
-    }
-    return row[b.size()];
-}
-
-/// ", did you mean "convolution"?", or nothing where no candidate is near.
-inline std::string suggestion(std::string_view name, std::span<const std::string> candidates) {
-    const auto plain = [](std::string_view text) {
-        std::string result;
-        for (char c : text.substr(0, 60))
-            if (c != '_') result += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-        return result;
-    };
-    std::string_view best;
-    std::size_t least = 1 + std::min<std::size_t>(name.size() / 3, 3);
-    for (const auto& candidate : candidates) {
-        const std::size_t distance = edits(plain(name), plain(candidate));
-        if (distance >= least) continue;
-        least = distance;
-        best = candidate;
-    }
-    return best.empty() ? "" : ", did you mean " + in_quotes(best) + "?";
-}
-
 }  // namespace detail
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
@@ -285,6 +254,12 @@ auto object_reader::read_elements(std::string_view key, const Convert& convert) 
 
 bool object_reader::boolean(std::string_view key) { return read(key, detail::to_boolean); }
 std::int64_t object_reader::integer(std::string_view key) { return read(key, detail::to_integer); }
+std::int32_t object_reader::small_integer(std::string_view key) {
+    const std::int64_t number = integer(key);
+    if (!std::in_range<std::int32_t>(number))
+        fail(errc::bad_value, key, "an integer of 32 bits wanted, " + std::to_string(number) + " came");
+    return static_cast<std::int32_t>(number);
+}
 std::uint64_t object_reader::natural(std::string_view key, std::uint64_t most) {
     return read(key, [&](const detail::json& value, const std::string& where) {
         if (value.is_number_unsigned() && value.get<std::uint64_t>() <= most) return value.get<std::uint64_t>();
@@ -296,6 +271,13 @@ float object_reader::real(std::string_view key) { return read(key, detail::to_re
 std::string object_reader::text(std::string_view key) { return read(key, detail::to_text); }
 std::vector<std::int64_t> object_reader::integers(std::string_view key) {
     return read_elements(key, detail::to_integer);
+}
+shape object_reader::extents(std::string_view key) {
+    const auto numbers = integers(key);
+    if (numbers.size() > max_rank)
+        fail(errc::bad_value, key,
+             "at most " + std::to_string(max_rank) + " numbers wanted, " + std::to_string(numbers.size()) + " came");
+    return shape(std::span<const extent>(numbers));
 }
 std::vector<bool> object_reader::booleans(std::string_view key) { return read_elements(key, detail::to_boolean); }
 std::vector<std::string> object_reader::texts(std::string_view key) { return read_elements(key, detail::to_text); }
