@@ -63,7 +63,7 @@ bs::model_settings describe() {
     settings.label_probability_layer_name = "probabilities";
 
     auto& update = settings.update_parameters.emplace();
-    update.loss_layers = {{"loss", bs::categorical_cross_entropy_loss_layer{"probabilities", "digit"}}};
+    update.loss_layers = {{"loss", bs::categorical_cross_entropy{"probabilities", "digit"}}};
     update.optimizer = bs::adam_optimizer{.learning_rate = bs::double_parameter{1e-3, bs::double_range{0, 1}},
                                          .mini_batch_size = bs::int64_parameter{16, bs::int64_range{1, 1024}},
                                          .beta1 = bs::double_parameter{0.9, bs::double_range{0, 1}},

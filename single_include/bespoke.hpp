@@ -1140,6 +1140,10 @@ constexpr std::array<shape, parameter_count<L>> parameter_shapes(const L& layer,
     return list;
 }
 
+/// Neither a list nor an iterator: what is given in the place of one loss or optimizer, and is told what it lacks.
+template <class X>
+concept single_object = std::is_class_v<X> && !requires(const X& x) { x.begin(); } && !requires(const X& x) { *x; };
+
 }  // namespace bespoke
 
 #include <xtensor/xadapt.hpp>
@@ -11749,12 +11753,12 @@ struct winograd_tiles {
     extent size;    ///< outputs of a tile
     extent phases;  ///< as many as the dilation, of few outputs fewer
     extent each;    ///< tiles of a phase
+    extent count;   ///< tiles of all
 
     constexpr winograd_tiles(extent outputs, extent dilation, extent size)
         : outputs(outputs), dilation(dilation), size(size), phases(std::min(outputs, dilation)),
-          each(((outputs + dilation - 1) / dilation + size - 1) / size) {}
+          each(((outputs + dilation - 1) / dilation + size - 1) / size), count(phases * each) {}
 
-    constexpr extent count() const { return phases * each; }
     /// The first output of a tile.
     constexpr extent first(extent tile) const { return tile / each + tile % each * size * dilation; }
     /// Outputs of the tile whose first one is this.
@@ -11769,24 +11773,22 @@ struct winograd_tiles {
 template <class T>
 struct winograd_plan {
     winograd_form form;
-    winograd_tiles down, across;
-    extent tiles_y, tiles_x;  ///< of one image
-    extent columns;           ///< of the image that a row of tiles reads, padding included
-    extent channel_row;       ///< elements of one tile's channels: whole batches, not a power of two
-    extent rows;              ///< most rows of tiles that are computed together
-    extent position;          ///< elements between the matrices of transformed inputs
-    extent product;           ///< and of the products
+    winograd_tiles down, across;  ///< of one image
+    extent columns;      ///< of the image that a row of tiles reads, padding included
+    extent channel_row;  ///< elements of one tile's channels: whole batches, not a power of two
+    extent rows;         ///< most rows of tiles that are computed together
+    extent position;     ///< elements between the matrices of transformed inputs
+    extent product;      ///< and of the products
 
     constexpr explicit winograd_plan(const convolution_geometry& g)
         : form(winograd_form_of(g)), down(g.output_height, g.dilation_y, form.rows),
-          across(g.output_width, g.dilation_x, form.columns), tiles_y(down.count()), tiles_x(across.count()),
-          columns(across.inputs()),
+          across(g.output_width, g.dilation_x, form.columns), columns(across.inputs()),
           channel_row((g.channels + lanes<T> - 1) / lanes<T> * lanes<T> + lanes<T>), rows(0), position(0), product(0) {
         constexpr extent most_tiles = 28 / tall_tile_rows * tall_tile_rows,
                          most_elements = (3 << 18) / static_cast<extent>(sizeof(T));
         const extent tiles = std::min(most_tiles, most_elements / (form.positions() * channel_row));
-        rows = std::max<extent>(tiles / std::max<extent>(tiles_x, 1), 1);
-        const extent padded = (rows * tiles_x + small_tile_rows - 1) / small_tile_rows * small_tile_rows;
+        rows = std::max<extent>(tiles / std::max<extent>(across.count, 1), 1);
+        const extent padded = (rows * across.count + small_tile_rows - 1) / small_tile_rows * small_tile_rows;
         position = padded * channel_row;
         product = (padded + 1) * panel_width<T>;
     }
@@ -11824,8 +11826,8 @@ template <class T, winograd_form Form>
     const extent channels = std::min(g.channels - group * lanes<T>, lanes<T>), line = plan.columns * lanes<T>;
     const extent begin = std::max<extent>(g.pad_left, 0), skipped = begin - g.pad_left,
                  inside = std::clamp<extent>(plan.columns - begin, 0, std::max<extent>(g.width - skipped, 0));
-    const T* x = job.x + row / plan.tiles_y * job.x_stride + group * lanes<T> * g.plane() + skipped;
-    const extent top = plan.down.first(row % plan.tiles_y) - g.pad_top;
+    const T* x = job.x + row / plan.down.count * job.x_stride + group * lanes<T> * g.plane() + skipped;
+    const extent top = plan.down.first(row % plan.down.count) - g.pad_top;
     for (extent i = 0; i < window; ++i) {
         const extent y = top + i * g.dilation_y;
         T* at = strip + i * line;
@@ -11846,7 +11848,7 @@ template <class T, winograd_form Form>
         });
     }
     const extent step = g.dilation_x * lanes<T>;
-    for (extent tile = 0; tile < plan.tiles_x; ++tile, to += plan.channel_row)
+    for (extent tile = 0; tile < plan.across.count; ++tile, to += plan.channel_row)
         for (extent i = 0; i < window; ++i) {
             const T* from = strip + i * line + plan.across.first(tile) * lanes<T>;
             unroll<across>([&](std::size_t j) __attribute__((always_inline)) {
@@ -11892,7 +11894,8 @@ template <class T>
     const convolution_geometry& g = job.g;
     const winograd_plan<T>& plan = job.plan;
     const winograd_form form = plan.form;
-    const extent columns = std::min(g.output_channels - panel * width, width), tiles = (last - first) * plan.tiles_x,
+    const extent columns = std::min(g.output_channels - panel * width, width),
+                 tiles = (last - first) * plan.across.count,
                  strips = count_strips(tiles).strips, near = (width + strips - 1) / strips;
     T* strip = products + form.positions() * plan.product;
     alignas(64) T start[width] = {};
@@ -11910,8 +11913,8 @@ template <class T>
     const T* m = products;
     const extent line = g.output_width * width;
     for (extent row = first; row < last; ++row) {
-        const extent top = plan.down.first(row % plan.tiles_y), lines = plan.down.outputs_from(top);
-        for (extent tile = 0; tile < plan.tiles_x; ++tile, m += width) {
+        const extent top = plan.down.first(row % plan.down.count), lines = plan.down.outputs_from(top);
+        for (extent tile = 0; tile < plan.across.count; ++tile, m += width) {
             const extent left = plan.across.first(tile), pixels = plan.across.outputs_from(left);
             for (extent j = 0; j < columns; j += lanes<T>)
                 with_winograd_form(form, [&](auto constant) {
@@ -11919,7 +11922,7 @@ template <class T>
                                                  strip + left * width + j, g.dilation_x * width, line);
                 });
         }
-        T* y = job.y + row / plan.tiles_y * job.y_stride + panel * width * g.pixels() + top * g.output_width;
+        T* y = job.y + row / plan.down.count * job.y_stride + panel * width * g.pixels() + top * g.output_width;
         const extent together = g.dilation_y == 1 ? lines : 1;  // lines that lie side by side
         for (extent i = 0; i < lines; i += together) {
             T* to = y + i * g.dilation_y * g.output_width;
@@ -12019,7 +12022,7 @@ template <class T>
     const detail::winograd_plan<T> plan(g);
     const detail::winograd_job<T> job{g,    plan, x,        x_stride,   packed,
                                       bias, y,    y_stride, accumulate, detail::channel_epilogue<T>(after)};
-    const extent size = threads ? static_cast<extent>(threads->size()) : 1, rows = examples * plan.tiles_y;
+    const extent size = threads ? static_cast<extent>(threads->size()) : 1, rows = examples * plan.down.count;
     const extent groups = (g.channels + lanes<T> - 1) / lanes<T>,
                  panels = (g.output_channels + panel_width<T> - 1) / panel_width<T>;
     extent blocks = (rows + plan.rows - 1) / plan.rows;
@@ -12035,7 +12038,7 @@ template <class T>
                 detail::with_winograd_form(plan.form, [&](auto form) {
                     detail::winograd_transform<T, form()>(
                         job, first + item / groups, item % groups, parts + (self + part) * plan.part(g),
-                        inputs + item / groups * plan.tiles_x * plan.channel_row + item % groups * lanes<T>);
+                        inputs + item / groups * plan.across.count * plan.channel_row + item % groups * lanes<T>);
                 });
         });
         detail::split(together, panels, [&](extent part, extent begin, extent end) {
@@ -26331,7 +26334,7 @@ void engine<T>::measure() {
     if (this->is_measured()) return;
     this->begin_measure();
     std::vector<std::pair<std::size_t, extent>> scattered;
-    const extent threads = this->threads() != nullptr ? static_cast<extent>(this->threads()->size()) : 1;
+    const auto threads = static_cast<extent>(this->thread_count());
     for (std::size_t step = 0; step < attached_.size(); ++step) {
         auto& [layer, functions, ask, runs, stale] = attached_[step];
         runs = unprepared::never;
@@ -27832,6 +27835,7 @@ namespace bespoke {
 struct categorical_cross_entropy {
     std::string input{}, target{};
 
+    static constexpr auto key = "categoricalCrossEntropyLossLayer";  ///< in documents
     static constexpr bool from_softmax = true;
 
     static extent target_size(const shape&) { return 1; }
@@ -27874,6 +27878,7 @@ struct categorical_cross_entropy {
 struct mean_squared_error {
     std::string input{}, target{};
 
+    static constexpr auto key = "meanSquaredErrorLossLayer";  ///< in documents
     static constexpr bool from_softmax = false;
 
     static extent target_size(const shape& x) { return x.size(); }
@@ -27933,6 +27938,7 @@ double mean_over_elements(dynamic_view<const T> x, const T* target, dynamic_view
 struct binary_cross_entropy_with_logits {
     std::string input{}, target{};
 
+    static constexpr auto key = "binaryCrossEntropyWithLogitsLossLayer";  ///< in documents
     static constexpr bool from_softmax = false;
 
     static extent target_size(const shape& x) { return x.size(); }
@@ -27965,6 +27971,7 @@ struct huber {
     std::string input{}, target{};
     double delta = 1;
 
+    static constexpr auto key = "huberLossLayer";  ///< in documents
     static constexpr bool from_softmax = false;
 
     static extent target_size(const shape& x) { return x.size(); }
@@ -27998,6 +28005,8 @@ struct huber {
 /// example after the other. Adds the gradient with respect to x to dx, which is null where nobody wants it: `if (dx)`.
 /// x has the stride 0 where the blob does not depend on an input: it is the same for every example, and dx sums over
 /// them.
+///
+/// With a fifth one, `static constexpr std::string_view key`, the checkpoint of another loss is refused.
 template <class L>
 concept loss = requires(const L& l, const shape& s, const float* target, dynamic_view<const float> x,
                         dynamic_view<float> dx) {
@@ -28008,17 +28017,12 @@ concept loss = requires(const L& l, const shape& s, const float* target, dynamic
     { l(x, x, target, dx) } -> std::convertible_to<double>;
 } && std::copyable<L>;
 
-/// What has a member of a loss, and is to be told where it lacks another.
-template <class L>
-concept meant_as_loss = requires { &L::input; } || requires { L::from_softmax; } || requires { &L::target_size; } ||
-                        requires { &L::check_target; } || requires { &L::operator(); } || loss<L>;
-
 /// A loss of any type, as a trainer keeps it: one virtual call a mini-batch.
 template <class T>
 class any_loss {
 public:
     template <class L>
-        requires(!std::same_as<L, any_loss> && meant_as_loss<L>)
+        requires(!std::same_as<L, any_loss> && single_object<L>)
     any_loss(L chosen) {
         static_assert(loss<L>, "a loss has input, from_softmax, target_size(shape), check_target(shape, target) and "
                                "operator()(x, y, target, dx): see the concept `loss`");
@@ -28026,6 +28030,8 @@ public:
     }
 
     const std::string& input() const { return self_->input; }
+    /// For who compares losses: its key, if it says one, and its delta.
+    const std::string& name() const { return self_->name; }
     bool from_softmax() const { return self_->from_softmax; }
     extent target_size(const shape& x) const { return self_->target_size(x); }
     sentence check_target(const shape& x, const T* target) const { return self_->check_target(x, target); }
@@ -28039,10 +28045,11 @@ public:
 
 private:
     struct interface {
-        std::string input;
+        std::string input, name;
         bool from_softmax;
 
-        interface(std::string name, bool softmax) : input(std::move(name)), from_softmax(softmax) {}
+        interface(std::string blob, std::string called, bool softmax)
+            : input(std::move(blob)), name(std::move(called)), from_softmax(softmax) {}
         virtual ~interface() = default;
         virtual extent target_size(const shape& x) const = 0;
         virtual sentence check_target(const shape& x, const T* target) const = 0;
@@ -28061,7 +28068,7 @@ template <class T>
 template <class L>
 class any_loss<T>::holder final : public interface {
 public:
-    explicit holder(L chosen) : interface(chosen.input, L::from_softmax), loss_(std::move(chosen)) {}
+    explicit holder(L chosen) : interface(chosen.input, name_of(chosen), L::from_softmax), loss_(std::move(chosen)) {}
     extent target_size(const shape& x) const override { return loss_.target_size(x); }
     sentence check_target(const shape& x, const T* target) const override { return loss_.check_target(x, target); }
     double evaluate(dynamic_view<const T> x, dynamic_view<const T> y, const T* target,
@@ -28070,6 +28077,17 @@ public:
     }
 
 private:
+    static std::string name_of(const L& chosen) {
+        std::string name = "own";
+        if constexpr (requires { std::string_view(L::key); }) name = L::key;
+        if constexpr (requires { static_cast<double>(chosen.delta); }) {
+            char digits[32];
+            std::snprintf(digits, sizeof digits, "%.17g", static_cast<double>(chosen.delta));
+            name.append(", delta ").append(digits);
+        }
+        return name;
+    }
+
     L loss_;
 };
 
@@ -28336,18 +28354,12 @@ inline void check_parameters(std::span<const optimizer_parameters> list, const c
     }
 }
 
-/// What has a member of an optimizer, and is to be told where it lacks the other.
-template <class O>
-concept meant_as_optimizer =
-    requires { &O::moments; } || requires { &O::operator(); } ||
-    requires(const O& o, std::span<const update_slot<float>> slots, float* state) { o.apply(slots, state, 0, 0); };
-
 /// An optimizer of any type, as a trainer keeps it: one virtual call a mini-batch.
 template <class T>
 class any_optimizer {
 public:
     template <class O>
-        requires(!std::same_as<O, any_optimizer> && meant_as_optimizer<O>)
+        requires(!std::same_as<O, any_optimizer> && single_object<O>)
     any_optimizer(O chosen) {
         static_assert(optimizer<O>, "an optimizer has moments() and apply(slots, state, total, step): see the concept "
                                     "`optimizer`");
@@ -28561,6 +28573,9 @@ struct training_plan {
         place(p, losses);
     }
 
+    /// Whether there are steps that run once an example.
+    bool has_frozen() const { return std::ranges::find(trained_steps, 0) != trained_steps.end(); }
+
 private:
     static constexpr std::size_t npos = blob_facts::npos;
 
@@ -28670,9 +28685,8 @@ private:
 
     /// Whether steps before a training or a loss look at the values of a blob by themselves.
     bool is_border(std::size_t blob, std::span<const loss_site> losses) const {
-        for (const auto& l : losses)
-            if (l.input == blob || l.output == blob) return true;
-        return std::ranges::find(borders, blob) != borders.end();
+        const auto looks = [&](const loss_site& l) { return l.input == blob || l.output == blob; };
+        return std::ranges::any_of(losses, looks) || std::ranges::find(borders, blob) != borders.end();
     }
 
     /// A step finishes the one before it here as well where no backward pass wants the values between them.
@@ -28776,9 +28790,7 @@ private:
         for (std::size_t b = 0; b < p.blobs.size(); ++b) gradient_offset[b] = gradient_offset[home[b]];
     }
     static bool is_loss_input(std::size_t blob, std::span<const loss_site> losses) {
-        for (const auto& l : losses)
-            if (l.input == blob) return true;
-        return false;
+        return std::ranges::find(losses, blob, &loss_site::input) != losses.end();
     }
 };
 
@@ -28795,6 +28807,12 @@ private:
 namespace bespoke {
 
 struct training_state;
+
+/// Throws errc::not_updatable with `what` and the reasons for it, if there are any.
+inline void throw_reasons(std::string what, const std::vector<std::string>& reasons) {
+    for (const auto& reason : reasons) what += "\n  " + reason;
+    if (!reasons.empty()) throw error(errc::not_updatable, what);
+}
 
 /// Trains a network: keeps examples, runs mini-batches of them forward and backward, and lets an optimizer
 /// change the parameters.
@@ -28942,11 +28960,7 @@ template <class T>
 trainer<T>::trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer, train which)
     : network_(network), losses_(std::move(losses)), optimizer_(std::move(optimizer)),
       sites_(find_sites(network.plan(), losses_)), plan_(network.plan(), which, sites_) {
-    if (const auto reasons = reasons_of(network.plan(), losses_, sites_, plan_); !reasons.empty()) {
-        std::string all = "this network cannot be trained";
-        for (const auto& reason : reasons) all += "\n  " + reason;
-        throw error(errc::not_updatable, all);
-    }
+    throw_reasons("this network cannot be trained", reasons_of(network.plan(), losses_, sites_, plan_));
     check_parameters(optimizer_.parameters(), "trainer: ");
     extent total = 0;
     const auto& facts = network_.plan().parameters;
@@ -28981,9 +28995,8 @@ bool trainer<T>::take(std::size_t examples, std::span<const example_data<T>> inp
     const plan_view& p = core().plan();
     if (p.open) core().reserve(1);  // the shapes as they are planned
     check(examples, inputs, targets);
-    const bool complete = std::ranges::count(plan_.trained_steps, 0) == 0;
-    examples_.take(p, plan_.borders, examples, inputs, targets, complete);
-    return !complete;
+    examples_.take(p, plan_.borders, examples, inputs, targets, !plan_.has_frozen());
+    return plan_.has_frozen();
 }
 
 template <class T>
@@ -29378,6 +29391,7 @@ struct training_state {
     };
     std::size_t element_size;
     std::vector<std::string> layers{};  ///< their types, as errors say them: "innerProduct"
+    std::vector<std::string> losses{};  ///< likewise: "huberLossLayer, delta 0.25"
     std::vector<parameter> parameters{};
     std::string optimizer{};  ///< "clip_by_global_norm, adam, decay_weights"
     std::vector<hyper_parameter> hyper_parameters{};
@@ -29398,6 +29412,7 @@ training_state trainer<T>::state() const {
         const std::string_view place = p[step.place], type = place.substr(std::min(place.rfind('('), place.size()));
         result.layers.emplace_back(type.ends_with(')') ? type.substr(1, type.size() - 2) : "");  // it was too long
     }
+    for (const any_loss<T>& loss : losses_) result.losses.push_back(loss.name());
     result.steps = steps_;
     result.moments = static_cast<std::uint64_t>(chosen.moments());
     const auto list = chosen.parameters();
@@ -29452,7 +29467,7 @@ void trainer<T>::restore(const training_state& from) {
         if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
     };
     const auto& facts = plan().parameters;
-    const bool has_kept = examples_.count() > 0 && std::ranges::count(plan_.trained_steps, 0) > 0;
+    const bool has_kept = examples_.count() > 0 && plan_.has_frozen();
     buffer<T> kept(chosen.moments() * gradients_.size());
     std::vector<std::pair<std::size_t, T*>> changed;
     std::size_t k = 0;
@@ -30584,6 +30599,7 @@ constexpr float bfloat16_to_float(std::uint16_t upper) {
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30611,10 +30627,6 @@ inline std::string shown(double number) {
     if (std::isinf(number)) return number > 0 ? "Infinity" : "-Infinity";
     return json(number).dump();
 }
-/// What there is to say of a number that an int32 cannot hold.
-inline std::string not_of_32_bits(std::int64_t number) {
-    return "an integer of 32 bits wanted, " + std::to_string(number) + " came";
-}
 
 /// "A, B or C".
 inline std::string alternatives(const std::vector<std::string>& names) {
@@ -30622,6 +30634,41 @@ inline std::string alternatives(const std::vector<std::string>& names) {
     for (std::size_t i = 0; i < names.size(); ++i)
         text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
     return text;
+}
+
+/// How many edits (insert, delete, replace) lead from a to b.
+inline std::size_t edits(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t above = row[j];
+            row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0u : 1u)});
+            diagonal = above;
+        }
+    }
+    return row[b.size()];
+}
+
+/// ", did you mean "convolution"?", or nothing where no candidate is near.
+inline std::string suggestion(std::string_view name, std::span<const std::string> candidates) {
+    const auto plain = [](std::string_view text) {
+        std::string result;
+        for (char c : text.substr(0, 60))
+            if (c != '_') result += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        return result;
+    };
+    std::string_view best;
+    std::size_t least = 1 + std::min<std::size_t>(name.size() / 3, 3);
+    for (const auto& candidate : candidates) {
+        const std::size_t distance = edits(plain(name), plain(candidate));
+        if (distance >= least) continue;
+        least = distance;
+        best = candidate;
+    }
+    return best.empty() ? "" : ", did you mean \"" + excerpt(best) + "\"?";
 }
 
 /// A document. Its parts go one by one, from the innermost: the destructor of nlohmann's wants memory for a list of
@@ -31312,13 +31359,15 @@ namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 std::string in_quotes(std::string_view text);
 
 /// Reads one object of a document in protobuf's JSON mapping, member after member. A member that is absent
-/// or null has the default of its type. Throws `error` with the place of what does not fit:
+/// or null has the default of its type, or is an error in a complete object. Throws `error` with the place of what does
+/// not fit:
 /// "/neuralNetwork/layers/7/convolution/kernelSize/1: an integer wanted, "x" came". A document that was not read
 /// from text (convert/mlmodel.hpp) may hold bytes and repeated floats as binary values.
 class object_reader {
 public:
-    /// `json` is the nlohmann::json of the object; it must outlive the reader.
-    object_reader(const void* json, std::string place);
+    /// `json` is the nlohmann::json of the object; it must outlive the reader. Of one that is `complete` every member
+    /// that is read must be there, as in the objects inside it.
+    object_reader(const void* json, std::string place, bool complete = false);
 
     /// JSON pointer of the object.
     const std::string& place() const { return place_; }
@@ -31332,11 +31381,16 @@ public:
     bool boolean(std::string_view key);
     /// A number without a fraction, or one in a string.
     std::int64_t integer(std::string_view key);
+    std::int32_t small_integer(std::string_view key);
+    /// An integer from 0 to `most`, spelled as such.
+    std::uint64_t natural(std::string_view key, std::uint64_t most);
     double number(std::string_view key);
     /// A number that a float can hold.
     float real(std::string_view key);
     std::string text(std::string_view key);
     std::vector<std::int64_t> integers(std::string_view key);
+    /// Extents, as many as a shape may have.
+    shape extents(std::string_view key);
     std::vector<bool> booleans(std::string_view key);
     std::vector<float> reals(std::string_view key);
     /// Of base64, or a binary value.
@@ -31362,9 +31416,14 @@ public:
 private:
     const void* find(std::string_view key) const;
     const void* take(std::string_view key);
+    template <class Convert>
+    auto read(std::string_view key, const Convert& convert);
+    template <class Convert>
+    auto read_elements(std::string_view key, const Convert& convert);
 
     const void* json_;
     std::string place_;
+    bool complete_;
     std::vector<std::string> asked_;
 };
 
@@ -31383,6 +31442,7 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::object_reader;
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 namespace bespoke {
 namespace detail {
@@ -31464,56 +31524,14 @@ inline const std::string& to_text(const json& value, const std::string& place) {
     return value.get_ref<const std::string&>();
 }
 
-/// Calls `body(element, place)` for each element of an array.
-template <class Body>
-void each_element(const json& value, const std::string& place, const Body& body) {
-    if (!value.is_array()) unfit(place, "an array", value);
-    std::size_t number = 0;
-    for (const json& element : value) body(element, place + "/" + std::to_string(number++));
-}
-
-/// How many edits (insert, delete, replace) lead from a to b.
-inline std::size_t edits(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t diagonal = row[0];
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t above = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0u : 1u)});
-            diagonal = above;
-        }
-    }
-    return row[b.size()];
-}
-
-/// ", did you mean "convolution"?", or nothing where no candidate is near.
-inline std::string suggestion(std::string_view name, std::span<const std::string> candidates) {
-    const auto plain = [](std::string_view text) {
-        std::string result;
-        for (char c : text.substr(0, 60))
-            if (c != '_') result += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-        return result;
-    };
-    std::string_view best;
-    std::size_t least = 1 + std::min<std::size_t>(name.size() / 3, 3);
-    for (const auto& candidate : candidates) {
-        const std::size_t distance = edits(plain(name), plain(candidate));
-        if (distance >= least) continue;
-        least = distance;
-        best = candidate;
-    }
-    return best.empty() ? "" : ", did you mean " + in_quotes(best) + "?";
-}
-
 }  // namespace detail
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 std::string in_quotes(std::string_view text) { return "\"" + detail::excerpt(text) + "\""; }
 
-object_reader::object_reader(const void* json, std::string place) : json_(json), place_(std::move(place)) {
+object_reader::object_reader(const void* json, std::string place, bool complete)
+    : json_(json), place_(std::move(place)), complete_(complete) {
     if (json_ != nullptr && !detail::as_json(json_).is_object())
         detail::unfit(place_.empty() ? "/" : place_, "an object", detail::as_json(json_));
 }
@@ -31527,7 +31545,9 @@ const void* object_reader::find(std::string_view key) const {
 }
 const void* object_reader::take(std::string_view key) {
     asked_.emplace_back(key);
-    return find(key);
+    const void* const member = find(key);
+    if (complete_ && member == nullptr) fail(errc::bad_value, key, "it is missing");
+    return member;
 }
 bool object_reader::has(std::string_view key) const { return find(key) != nullptr; }
 bool object_reader::is_binary(std::string_view key) const {
@@ -31549,42 +31569,56 @@ std::size_t object_reader::length(std::string_view key) const {
     return value.is_array() ? value.size() : (detail::unfit(place(key), "an array", value), std::size_t{0});
 }
 
-bool object_reader::boolean(std::string_view key) {
+/// What `convert(value, place)` makes of the member; where it is absent, the default of that type.
+template <class Convert>
+auto object_reader::read(std::string_view key, const Convert& convert) {
     const void* member = take(key);
-    return member != nullptr && detail::to_boolean(detail::as_json(member), place(key));
+    using result = std::remove_cvref_t<decltype(convert(detail::as_json(member), place(key)))>;
+    return member == nullptr ? result{} : convert(detail::as_json(member), place(key));
 }
-std::int64_t object_reader::integer(std::string_view key) {
-    const void* member = take(key);
-    return member == nullptr ? 0 : detail::to_integer(detail::as_json(member), place(key));
+/// The same of each element of an array.
+template <class Convert>
+auto object_reader::read_elements(std::string_view key, const Convert& convert) {
+    std::vector<std::remove_cvref_t<decltype(convert(detail::as_json(nullptr), place_))>> values;
+    if (const void* member = take(key)) {
+        const std::string where = place(key);
+        const auto& array = detail::as_json(member);
+        if (!array.is_array()) detail::unfit(where, "an array", array);
+        for (const detail::json& element : array)
+            values.push_back(convert(element, where + "/" + std::to_string(values.size())));
+    }
+    return values;
 }
-double object_reader::number(std::string_view key) {
-    const void* member = take(key);
-    return member == nullptr ? 0 : detail::to_number(detail::as_json(member), place(key));
+
+bool object_reader::boolean(std::string_view key) { return read(key, detail::to_boolean); }
+std::int64_t object_reader::integer(std::string_view key) { return read(key, detail::to_integer); }
+std::int32_t object_reader::small_integer(std::string_view key) {
+    const std::int64_t number = integer(key);
+    if (!std::in_range<std::int32_t>(number))
+        fail(errc::bad_value, key, "an integer of 32 bits wanted, " + std::to_string(number) + " came");
+    return static_cast<std::int32_t>(number);
 }
-float object_reader::real(std::string_view key) {
-    const void* member = take(key);
-    return member == nullptr ? 0 : detail::to_real(detail::as_json(member), place(key));
+std::uint64_t object_reader::natural(std::string_view key, std::uint64_t most) {
+    return read(key, [&](const detail::json& value, const std::string& where) {
+        if (value.is_number_unsigned() && value.get<std::uint64_t>() <= most) return value.get<std::uint64_t>();
+        detail::unfit(where, "an integer from 0 to " + std::to_string(most), value);
+    });
 }
-std::string object_reader::text(std::string_view key) {
-    const void* member = take(key);
-    return member == nullptr ? "" : detail::to_text(detail::as_json(member), place(key));
-}
+double object_reader::number(std::string_view key) { return read(key, detail::to_number); }
+float object_reader::real(std::string_view key) { return read(key, detail::to_real); }
+std::string object_reader::text(std::string_view key) { return read(key, detail::to_text); }
 std::vector<std::int64_t> object_reader::integers(std::string_view key) {
-    std::vector<std::int64_t> values;
-    if (const void* member = take(key))
-        detail::each_element(detail::as_json(member), place(key), [&](const auto& element, const auto& where) {
-            values.push_back(detail::to_integer(element, where));
-        });
-    return values;
+    return read_elements(key, detail::to_integer);
 }
-std::vector<bool> object_reader::booleans(std::string_view key) {
-    std::vector<bool> values;
-    if (const void* member = take(key))
-        detail::each_element(detail::as_json(member), place(key), [&](const auto& element, const auto& where) {
-            values.push_back(detail::to_boolean(element, where));
-        });
-    return values;
+shape object_reader::extents(std::string_view key) {
+    const auto numbers = integers(key);
+    if (numbers.size() > max_rank)
+        fail(errc::bad_value, key,
+             "at most " + std::to_string(max_rank) + " numbers wanted, " + std::to_string(numbers.size()) + " came");
+    return shape(std::span<const extent>(numbers));
 }
+std::vector<bool> object_reader::booleans(std::string_view key) { return read_elements(key, detail::to_boolean); }
+std::vector<std::string> object_reader::texts(std::string_view key) { return read_elements(key, detail::to_text); }
 std::vector<float> object_reader::reals(std::string_view key) {
     std::vector<float> values;
     if (const void* member = take(key)) {
@@ -31617,14 +31651,6 @@ std::vector<std::byte> object_reader::bytes(std::string_view key) {
     if (!decoded) fail(errc::malformed_file, key, "base64 wanted");
     return *std::move(decoded);
 }
-std::vector<std::string> object_reader::texts(std::string_view key) {
-    std::vector<std::string> values;
-    if (const void* member = take(key))
-        detail::each_element(detail::as_json(member), place(key), [&](const auto& element, const auto& where) {
-            values.push_back(detail::to_text(element, where));
-        });
-    return values;
-}
 std::size_t object_reader::enumerator(std::string_view key, std::span<const std::string_view> names,
                                       std::span<const std::int64_t> numbers) {
     const auto number_of = [&](std::size_t i) { return numbers.empty() ? static_cast<std::int64_t>(i) : numbers[i]; };
@@ -31649,13 +31675,11 @@ std::map<std::string, std::string> object_reader::map_of_texts(std::string_view 
     }
     return values;
 }
-object_reader object_reader::object(std::string_view key) { return {take(key), place(key)}; }
+object_reader object_reader::object(std::string_view key) { return {take(key), place(key), complete_}; }
 std::vector<object_reader> object_reader::objects(std::string_view key) {
-    std::vector<object_reader> readers;
-    if (const void* member = take(key))
-        detail::each_element(detail::as_json(member), place(key),
-                             [&](const auto& element, const auto& where) { readers.emplace_back(&element, where); });
-    return readers;
+    return read_elements(key, [this](const detail::json& element, const std::string& where) {
+        return object_reader(&element, where, complete_);
+    });
 }
 
 std::string_view object_reader::one_of(std::span<const std::string_view> keys) {
@@ -31914,13 +31938,6 @@ namespace detail {
 inline constexpr std::string_view array_data_type_names[] = {"INVALID_ARRAY_DATA_TYPE", "FLOAT32", "DOUBLE", "INT32"};
 inline constexpr std::int64_t array_data_type_numbers[] = {0, 65568, 65600, 131104};
 
-inline shape read_shape(object_reader& in, std::string_view key) {
-    const auto extents = in.integers(key);
-    if (extents.size() > max_rank)
-        in.fail(errc::bad_value, key,
-                "at most " + std::to_string(max_rank) + " numbers wanted, " + std::to_string(extents.size()) + " came");
-    return shape(std::span<const extent>(extents));
-}
 inline void write_shape(object_writer& out, std::string_view key, const shape& dimensions) {
     out.integers(key, std::span<const extent>(dimensions.begin(), dimensions.rank()));
 }
@@ -31944,7 +31961,7 @@ inline object_writer write_size_range(const size_range& range) {
 
 inline array_feature_type read_array_type(object_reader& in) {
     array_feature_type type;
-    type.shape = read_shape(in, "shape");
+    type.shape = in.extents("shape");
     type.data_type = static_cast<array_data_type>(
         array_data_type_numbers[in.enumerator("dataType", array_data_type_names, array_data_type_numbers)]);
     static constexpr std::string_view flexibilities[] = {"enumeratedShapes", "shapeRange"};
@@ -31953,7 +31970,7 @@ inline array_feature_type read_array_type(object_reader& in) {
     if (flexibility == "enumeratedShapes") {
         enumerated_shapes list;
         for (object_reader& s : inner.objects("shapes")) {
-            list.shapes.push_back(read_shape(s, "shape"));
+            list.shapes.push_back(s.extents("shape"));
             s.finish();
         }
         type.shape_flexibility = std::move(list);
@@ -31966,9 +31983,7 @@ inline array_feature_type read_array_type(object_reader& in) {
     static constexpr std::string_view defaults[] = {"intDefaultValue", "floatDefaultValue", "doubleDefaultValue"};
     const std::string_view kind = in.one_of(defaults);
     if (kind == defaults[0]) {
-        const std::int64_t value = in.integer(kind);
-        if (!std::in_range<std::int32_t>(value)) in.fail(errc::bad_value, kind, not_of_32_bits(value));
-        type.default_optional_value = static_cast<std::int32_t>(value);
+        type.default_optional_value = in.small_integer(kind);
     } else if (kind == defaults[1]) {
         type.default_optional_value = in.real(kind);
     } else if (kind == defaults[2]) {
@@ -32507,12 +32522,6 @@ inline void check_most(std::size_t most, std::size_t came, std::string_view key,
         in.fail(errc::bad_value, key,
                 "at most " + std::to_string(most) + " elements wanted, " + std::to_string(came) + " came");
 }
-inline shape to_shape(std::span<const extent> extents, std::string_view key, const object_reader& in) {
-    if (extents.size() > max_rank)
-        in.fail(errc::bad_value, key,
-                "at most " + std::to_string(max_rank) + " numbers wanted, " + std::to_string(extents.size()) + " came");
-    return shape(extents);
-}
 inline void check_elements(std::size_t wanted, std::size_t came, std::string_view key, const object_reader& in) {
     if (wanted != came)
         in.fail(errc::bad_value, key,
@@ -32537,12 +32546,9 @@ inline bool read_field(const field_entry& f, void* member, object_reader& in, im
         case field_kind::int64:
             *static_cast<std::int64_t*>(member) = in.integer(f.key);
             return true;
-        case field_kind::int32: {
-            const std::int64_t number = in.integer(f.key);
-            if (!std::in_range<std::int32_t>(number)) in.fail(errc::bad_value, f.key, not_of_32_bits(number));
-            *static_cast<std::int32_t*>(member) = static_cast<std::int32_t>(number);
+        case field_kind::int32:
+            *static_cast<std::int32_t*>(member) = in.small_integer(f.key);
             return true;
-        }
         case field_kind::real:
             *static_cast<float*>(member) = in.real(f.key);
             if (f.floats == field_floats::finite) check_finite(*static_cast<float*>(member), f.key, in);
@@ -32560,9 +32566,8 @@ inline bool read_field(const field_entry& f, void* member, object_reader& in, im
             return true;
         }
         case field_kind::extents: {
-            const auto extents = in.integers(f.key);
-            const shape given = to_shape(extents, f.key, in);
-            if (extents.empty()) return false;
+            const shape given = in.extents(f.key);
+            if (given.rank() == 0) return false;
             *static_cast<shape*>(member) = given;
             return true;
         }
@@ -32968,6 +32973,16 @@ void write_hyper_parameters(const layer_codec& codec, const any_node& node, std:
                             object_writer& fields, written_place& place);
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+/// The table of these layers and sets; of none: of all that this library knows.
+template <class... Layers>
+std::span<const layer_codec> codecs_for() {
+    if constexpr (sizeof...(Layers) > 0)
+        return codecs_in<Layers...>;
+    else
+        return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::core_codecs();
+}
+
 }  // namespace bespoke
 
 #ifdef BESPOKE_IMPLEMENTATION
@@ -33272,7 +33287,8 @@ private:
 /// between two renames leaves the first file new and the second old; whoever must never see that says in
 /// both which belong together, as `model::save` does. Throws errc::io with path and reason; no file has
 /// changed then, unless a rename after the first one was refused, and nothing is left over. Existing
-/// permissions are kept.
+/// permissions are kept. What a killed process has begun to write vanishes with it on Linux, where the file
+/// system knows files without names; elsewhere it stays, as "PATH.*.tmp".
 inline void write_files_atomically(std::span<const file_content> files) {
     define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_files_atomically(files);
 }
@@ -33349,14 +33365,20 @@ inline std::int64_t size_of(std::FILE* file) {
 #endif
 }
 
+/// What `path` leads to, if anything.
+inline std::filesystem::file_status status_of(const std::filesystem::path& path) {
+    std::error_code problem;
+    const auto status = std::filesystem::status(path, problem);
+    if (!std::filesystem::status_known(status)) throw_io(path, "cannot read", problem.value());
+    return status;
+}
+
 struct readable_file {
     file_handle handle;
     std::size_t size;
 };
 inline readable_file open_to_read(const std::filesystem::path& path) {
-    std::error_code problem;
-    const auto status = std::filesystem::status(path, problem);
-    if (!std::filesystem::status_known(status)) throw_io(path, "cannot read", problem.value());
+    const auto status = status_of(path);
     if (!std::filesystem::exists(status)) throw_io(path, "cannot read", ENOENT);
     if (!std::filesystem::is_regular_file(status))
         throw error(errc::io, path.string() + ": cannot read: not a regular file");
@@ -33367,13 +33389,13 @@ inline readable_file open_to_read(const std::filesystem::path& path) {
     return {std::move(file), static_cast<std::size_t>(size)};
 }
 
-/// A new file beside `target` that vanishes with this object unless it is renamed.
+/// A new file beside `target` that vanishes with this object unless it is renamed. Where it can, it has no name before.
 class temporary_file {
 public:
     explicit temporary_file(const std::filesystem::path& target) : target_(resolved(target)) {}
     temporary_file(temporary_file&& other) noexcept
         : target_(std::move(other.target_)), path_(std::move(other.path_)),
-          exists_(std::exchange(other.exists_, false)) {}
+          exists_(std::exchange(other.exists_, false)), nameless_(std::move(other.nameless_)) {}
     temporary_file& operator=(temporary_file&&) = delete;
     ~temporary_file() {
         std::error_code ignored;
@@ -33387,14 +33409,21 @@ public:
         const bool replaces = std::filesystem::exists(status);
         if (replaces && !std::filesystem::is_regular_file(status))
             throw error(errc::io, target_.string() + ": cannot write: not a regular file");
-        const file_handle file = make();
+        file_handle file = make();
         if (replaces) std::filesystem::permissions(path_, status.permissions(), problem);
         const bool written =
             bytes.empty() || std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
         if (!written || std::fflush(file.get()) != 0 || !sync(file.get()))
             throw_io(target_, "cannot write", errno);
+        if (!exists_) nameless_ = std::move(file);
     }
     void rename_to_target() {
+#ifdef O_TMPFILE
+        if (nameless_)
+            give_name([open = path_](const std::filesystem::path& name) {
+                return ::linkat(AT_FDCWD, open.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+            });
+#endif
         std::error_code problem;
         std::filesystem::rename(path_, target_, problem);
         if (problem) throw_io(target_, "cannot replace", problem.value());
@@ -33403,8 +33432,7 @@ public:
     /// Makes the new name itself outlive a crash.
     void sync_folder() const {
 #ifndef _WIN32
-        const auto folder = target_.has_parent_path() ? target_.parent_path() : std::filesystem::path(".");
-        const int handle = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        const int handle = ::open(folder().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         // Some file systems cannot sync a folder and say EINVAL; there is nothing more to be done there.
         const bool failed = handle < 0 || (::fsync(handle) != 0 && errno != EINVAL);
         const int reason = errno;
@@ -33414,16 +33442,34 @@ public:
     }
 
 private:
-    /// Opens a file that did not exist. A killed process may have left some.
+    std::filesystem::path folder() const { return target_.has_parent_path() ? target_.parent_path() : "."; }
+    /// Opens a new file. Where it has no name, `path_` is one of this process for it.
     file_handle make() {
+        file_handle file;
+#ifdef O_TMPFILE
+        if (const int handle = ::open(folder().c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666); handle >= 0) {
+            path_ = "/proc/self/fd/" + std::to_string(handle);
+            std::error_code problem;
+            const bool can_be_named = std::filesystem::exists(path_, problem);
+            file.reset(::fdopen(handle, "wb"));
+            if (can_be_named && file) return file;
+        }
+#endif
+        give_name([&](const std::filesystem::path& name) {
+            file = create_file(name);
+            return file != nullptr;
+        });
+        return file;
+    }
+    /// Calls `make` with names until one was free, which is the name then. A killed process may have left some.
+    template <class Make>
+    void give_name(const Make& make) {
         constexpr int attempts = 100;
-        for (int i = 0;; ++i) {
+        for (int i = 0; !exists_; ++i) {
             path_ = target_;
             path_ += "." + std::to_string(process()) + "-" + std::to_string(i) + ".tmp";
-            file_handle file = create_file(path_);
-            exists_ = file != nullptr;
-            if (exists_) return file;
-            if (errno != EEXIST || i + 1 == attempts) throw_io(target_, "cannot write", errno);
+            exists_ = make(path_);
+            if (!exists_ && (errno != EEXIST || i + 1 == attempts)) throw_io(target_, "cannot write", errno);
         }
     }
     /// A link stays a link: what it leads to is replaced.
@@ -33448,7 +33494,8 @@ private:
     }
 
     std::filesystem::path target_, path_;
-    bool exists_ = false;
+    bool exists_ = false;   ///< under a name
+    file_handle nameless_;  ///< else, once it is written
 };
 
 }  // namespace detail
@@ -34282,7 +34329,7 @@ namespace bespoke {
 
 /// What a converter noted of a blob: "inputTensor" and "outputTensor" of a layer. Kept, not looked at.
 struct tensor_note {
-    std::int64_t rank = 0;
+    std::int32_t rank = 0;
     std::vector<std::int64_t> dimensions;
     friend bool operator==(const tensor_note&, const tensor_note&) = default;
 };
@@ -34347,9 +34394,7 @@ namespace detail {
 inline std::vector<tensor_note> read_tensor_notes(object_reader& layer, std::string_view key) {
     std::vector<tensor_note> notes;
     for (object_reader& in : layer.objects(key)) {
-        notes.push_back({in.integer("rank"), in.integers("dimValue")});
-        if (const auto rank = notes.back().rank; !std::in_range<std::int32_t>(rank))
-            in.fail(errc::bad_value, "rank", not_of_32_bits(rank));
+        notes.push_back({in.small_integer("rank"), in.integers("dimValue")});
         in.finish();
     }
     return notes;
@@ -34357,7 +34402,7 @@ inline std::vector<tensor_note> read_tensor_notes(object_reader& layer, std::str
 inline void write_tensor_notes(object_writer& layer, std::string_view key, const std::vector<tensor_note>& notes) {
     std::vector<object_writer> list;
     for (const tensor_note& note : notes) {
-        list.emplace_back().small_integer("rank", static_cast<std::int32_t>(note.rank));
+        list.emplace_back().small_integer("rank", note.rank);
         list.back().integers("dimValue", note.dimensions);
     }
     layer.objects(key, list);
@@ -34682,37 +34727,12 @@ struct int64_parameter {
     friend bool operator==(const int64_parameter&, const int64_parameter&);
 };
 
-/// -log of the probability that the blob `input` gives to the class in the training feature `target`. Of a classifier's
-/// probabilities the class may also be the label, in the training feature that `predicted_feature_name` names.
-struct categorical_cross_entropy_loss_layer {
-    std::string input, target;
-    static constexpr auto key = "categoricalCrossEntropyLossLayer";
-    friend bool operator==(const categorical_cross_entropy_loss_layer&, const categorical_cross_entropy_loss_layer&);
-};
-/// Mean of the squared differences between the blob `input` and the training feature `target`.
-struct mean_squared_error_loss_layer {
-    std::string input, target;
-    static constexpr auto key = "meanSquaredErrorLossLayer";
-    friend bool operator==(const mean_squared_error_loss_layer&, const mean_squared_error_loss_layer&);
-};
-/// `binary_cross_entropy_with_logits` and `huber`, which the specification lacks: {"bespoke": {key: {"input": ...}}}.
-struct binary_cross_entropy_with_logits_loss_layer {
-    std::string input, target;
-    static constexpr auto key = "binaryCrossEntropyWithLogitsLossLayer";
-    friend bool operator==(const binary_cross_entropy_with_logits_loss_layer&,
-                           const binary_cross_entropy_with_logits_loss_layer&);
-};
-struct huber_loss_layer {
-    std::string input, target;
-    double delta = 1;
-    static constexpr auto key = "huberLossLayer";
-    friend bool operator==(const huber_loss_layer&, const huber_loss_layer&);
-};
+/// A loss of the blob `input` and the training feature `target`. Of a cross entropy of a classifier's probabilities the
+/// class may also be the label, in the training feature that `predicted_feature_name` names. The last two, which the
+/// specification lacks, are {"bespoke": {key: {"input": ...}}}.
 struct loss_layer {
     std::string name;
-    std::variant<categorical_cross_entropy_loss_layer, mean_squared_error_loss_layer,
-                 binary_cross_entropy_with_logits_loss_layer, huber_loss_layer>
-        type;
+    std::variant<categorical_cross_entropy, mean_squared_error, binary_cross_entropy_with_logits, huber> type;
     friend bool operator==(const loss_layer&, const loss_layer&);
 };
 
@@ -34749,16 +34769,12 @@ object_writer write_update_parameters(const network_update_parameters& parameter
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::adam_optimizer;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::binary_cross_entropy_with_logits_loss_layer;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::categorical_cross_entropy_loss_layer;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::double_parameter;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::double_range;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::huber_loss_layer;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::int64_parameter;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::int64_range;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::int64_set;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::loss_layer;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::mean_squared_error_loss_layer;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::network_update_parameters;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::sgd_optimizer;
 
@@ -34849,11 +34865,6 @@ namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 bool operator==(const int64_set&, const int64_set&) = default;
 bool operator==(const double_parameter&, const double_parameter&) = default;
 bool operator==(const int64_parameter&, const int64_parameter&) = default;
-bool operator==(const categorical_cross_entropy_loss_layer&, const categorical_cross_entropy_loss_layer&) = default;
-bool operator==(const mean_squared_error_loss_layer&, const mean_squared_error_loss_layer&) = default;
-bool operator==(const binary_cross_entropy_with_logits_loss_layer&,
-                const binary_cross_entropy_with_logits_loss_layer&) = default;
-bool operator==(const huber_loss_layer&, const huber_loss_layer&) = default;
 bool operator==(const loss_layer&, const loss_layer&) = default;
 bool operator==(const sgd_optimizer&, const sgd_optimizer&) = default;
 bool operator==(const adam_optimizer&, const adam_optimizer&) = default;
@@ -34886,10 +34897,9 @@ network_update_parameters read_update_parameters(object_reader& in) {
     for (object_reader& loss : in.objects("lossLayers")) {
         loss_layer& layer = result.loss_layers.emplace_back();
         layer.name = loss.text("name");
-        static constexpr std::string_view kinds[] = {categorical_cross_entropy_loss_layer::key,
-                                                     mean_squared_error_loss_layer::key, "bespoke"};
-        static constexpr std::string_view own_kinds[] = {binary_cross_entropy_with_logits_loss_layer::key,
-                                                         huber_loss_layer::key};
+        static constexpr std::string_view kinds[] = {categorical_cross_entropy::key, mean_squared_error::key,
+                                                     "bespoke"};
+        static constexpr std::string_view own_kinds[] = {binary_cross_entropy_with_logits::key, huber::key};
         std::string_view kind = loss.one_of(kinds);
         object_reader owner = loss;
         if (kind == kinds[2]) {
@@ -34898,9 +34908,9 @@ network_update_parameters read_update_parameters(object_reader& in) {
         }
         if (kind.empty()) owner.fail(errc::bad_value, "", "a loss wanted, none came");
         object_reader type = owner.object(kind);
-        if (kind == kinds[1]) layer.type = mean_squared_error_loss_layer{};
-        if (kind == own_kinds[0]) layer.type = binary_cross_entropy_with_logits_loss_layer{};
-        if (kind == own_kinds[1]) layer.type = huber_loss_layer{};
+        if (kind == kinds[1]) layer.type = mean_squared_error{};
+        if (kind == own_kinds[0]) layer.type = binary_cross_entropy_with_logits{};
+        if (kind == own_kinds[1]) layer.type = huber{};
         std::visit(
             [&](auto& fields) {
                 fields.input = type.text("input");
@@ -35931,7 +35941,6 @@ void save_task(learner<T>& task, const update_settings& now, const update_metric
 #include <filesystem>
 #include <limits>
 #include <string>
-#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -35956,116 +35965,45 @@ inline std::string checkpoint_id(std::vector<tensor_entry> tensors, const std::s
 /// JSON has no infinity.
 inline json json_of(double value) { return std::isfinite(value) ? json(value) : json(shown(value)); }
 
-/// Reads what stands beside the tensors of a checkpoint.
-class checkpoint_facts {
-public:
-    checkpoint_facts(const std::string& path, const std::string& place, const json& value)
-        : path_(path), place_(place), value_(value) {
-        if (!value.is_object()) fail(place, value, "an object wanted");
-    }
-
-    checkpoint_facts object(const std::string& name) { return {path_, place_ + "/" + name, member(name)}; }
-    bool has(const std::string& name) const { return value_.contains(name); }
-    /// Throws for a member that nobody has asked for.
-    void finish() const {
-        for (const auto& [name, value] : value_.items())
-            if (std::ranges::find(known_, name) == known_.end())
-                throw error(errc::unknown_name, path_ + ": " + place_ + "/" + excerpt(name) + ": nothing is called so");
-    }
-    const json& value() const { return value_; }
-
-    void read(const std::string& name, std::vector<std::string>& to) {
-        const json& value = member(name);
-        const auto is_text = [](const json& e) { return e.is_string(); };
-        if (!value.is_array() || !std::ranges::all_of(value, is_text)) fail_at(name, "a list of texts wanted");
-        for (const json& e : value) to.push_back(e.get_ref<const std::string&>());
-    }
-    void read(const std::string& name, std::string& to) {
-        const json& value = member(name);
-        if (!value.is_string()) fail_at(name, "a text wanted");
-        to = value.get_ref<const std::string&>();
-    }
-    void read(const std::string& name, bool& to) {
-        const json& value = member(name);
-        if (!value.is_boolean()) fail_at(name, "true or false wanted");
-        to = value.get<bool>();
-    }
-    void read(const std::string& name, double& to) {
-        const json& value = member(name);
-        if (value == "Infinity" || value == "-Infinity")
-            to = value == "Infinity" ? std::numeric_limits<double>::infinity()
-                                     : -std::numeric_limits<double>::infinity();
-        else if (value.is_number())
-            to = value.get<double>();
-        else
-            fail_at(name, "a number wanted");
-    }
-    template <class Integer>
-        requires std::is_integral_v<Integer>
-    void read(const std::string& name, Integer& to) {
-        const json& value = member(name);
-        constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<Integer>::max());
-        if (!value.is_number_unsigned() || value.get<std::uint64_t>() > most)
-            fail_at(name, "an integer from 0 to " + std::to_string(most) + " wanted");
-        to = value.get<Integer>();
-    }
-
-private:
-    [[noreturn]] void fail(const std::string& place, const json& value, const std::string& wanted) const {
-        throw error(errc::malformed_file,
-                    path_ + ": " + place + ": " + wanted + ", " + excerpt(value.dump()) + " came");
-    }
-    [[noreturn]] void fail_at(const std::string& name, const std::string& wanted) const {
-        fail(place_ + "/" + excerpt(name), value_[name], wanted);
-    }
-    const json& member(const std::string& name) {
-        known_.push_back(name);
-        const auto found = value_.find(name);
-        if (found == value_.end())
-            throw error(errc::bad_value, path_ + ": " + place_ + "/" + name + ": it is missing");
-        return *found;
-    }
-
-    std::string path_, place_;
-    const json& value_;
-    std::vector<std::string> known_{};
-};
-
 /// What the file has under "checkpoint"; the names of hyper-parameters are those of `like`.
 inline training_state read_facts(const json& document, const std::string& path, const training_state& like) {
     training_state result{.element_size = like.element_size};
-    checkpoint_facts facts(path, "checkpoint", document);
-    std::uint64_t version = 0;
-    facts.read("version", version);
-    if (version != checkpoint_version)
-        throw error(errc::unsupported, path + ": checkpoint/version: " + std::to_string(checkpoint_version) +
-                                           " wanted, " + std::to_string(version) + " came");
-    facts.read("steps", result.steps);
-    facts.read("moments", result.moments);
-    facts.read("optimizer", result.optimizer);
+    object_reader facts(&document, path + ": checkpoint", /*complete=*/true);
+    constexpr auto any = std::numeric_limits<std::uint64_t>::max();
+    if (const std::uint64_t version = facts.natural("version", any); version != checkpoint_version)
+        facts.fail(errc::unsupported, "version",
+                   std::to_string(checkpoint_version) + " wanted, " + std::to_string(version) + " came");
+    result.steps = facts.natural("steps", any);
+    result.moments = facts.natural("moments", any);
+    result.optimizer = facts.text("optimizer");
     if (result.optimizer != like.optimizer)
-        throw error(errc::bad_value, path + ": checkpoint/optimizer: this training has " + in_quotes(like.optimizer) +
-                                         ", the checkpoint " + in_quotes(result.optimizer));
-    facts.read("layers", result.layers);
-    for (std::size_t i = 0; i < std::max(result.layers.size(), like.layers.size()); ++i) {
-        const auto of = [&](const training_state& s) {
-            return i < s.layers.size() ? in_quotes(s.layers[i]) : std::string("none");
-        };
-        if (of(result) != of(like))
-            throw error(errc::bad_value, path + ": checkpoint/layers/" + std::to_string(i) + ": this training has " +
-                                             of(like) + ", the checkpoint " + of(result));
-    }
-    checkpoint_facts numbers = facts.object("hyperParameters");
-    for (const auto& wanted : like.hyper_parameters) {
-        result.hyper_parameters.push_back(wanted);
-        numbers.read(wanted.name, result.hyper_parameters.back().value);
-    }
+        facts.fail(errc::bad_value, "optimizer",
+                   "this training has " + in_quotes(like.optimizer) + ", the checkpoint " +
+                       in_quotes(result.optimizer));
+    const auto same = [&](std::string_view key, const std::vector<std::string>& mine) {
+        std::vector<std::string> theirs = facts.texts(key);
+        for (std::size_t i = 0; i < std::max(theirs.size(), mine.size()); ++i) {
+            const auto of = [&](const auto& list) { return i < list.size() ? in_quotes(list[i]) : "none"; };
+            if (of(theirs) != of(mine))
+                throw error(errc::bad_value, facts.place(key) + "/" + std::to_string(i) + ": this training has " +
+                                                 of(mine) + ", the checkpoint " + of(theirs));
+        }
+        return theirs;
+    };
+    result.layers = same("layers", like.layers);
+    result.losses = same("losses", like.losses);
+    object_reader numbers = facts.object("hyperParameters");
+    for (const auto& [name, value] : like.hyper_parameters)
+        result.hyper_parameters.push_back({name, numbers.number(name)});
     numbers.finish();
-    checkpoint_facts notes = facts.object("notes");
-    for (const auto& [name, value] : notes.value().items()) notes.read(name, result.notes[name]);
+    result.notes = facts.map_of_texts("notes");
     if (facts.has("task")) {
-        checkpoint_facts task = facts.object("task");
-        update_cursor::each(result.cursor.emplace(), [&](const std::string& name, auto& to) { task.read(name, to); });
+        object_reader task = facts.object("task");
+        update_cursor::each(result.cursor.emplace(), [&]<class V>(const std::string& name, V& to) {
+            if constexpr (std::is_same_v<V, bool>) to = task.boolean(name);
+            else if constexpr (std::is_same_v<V, double>) to = task.number(name);
+            else to = static_cast<V>(task.natural(name, std::numeric_limits<V>::max()));
+        });
         task.finish();
     }
     facts.finish();
@@ -36092,6 +36030,7 @@ void write_checkpoint(const std::filesystem::path& path, const training_state& s
     facts["moments"] = state.moments;
     facts["optimizer"] = state.optimizer;
     facts["layers"] = state.layers;
+    facts["losses"] = state.losses;
     detail::json &numbers = facts["hyperParameters"] = detail::json::object(),
                  &notes = facts["notes"] = detail::json::object();
     for (const auto& [name, value] : state.hyper_parameters) numbers[name] = detail::json_of(value);
@@ -36163,12 +36102,7 @@ training_state read_checkpoint(const std::filesystem::path& path, const training
     return result;
 }
 
-bool is_checkpoint_there(const std::filesystem::path& path) {
-    std::error_code problem;
-    const auto status = std::filesystem::status(path, problem);
-    if (!std::filesystem::status_known(status)) detail::throw_io(path, "cannot read", problem.value());
-    return std::filesystem::exists(status);
-}
+bool is_checkpoint_there(const std::filesystem::path& path) { return exists(detail::status_of(path)); }
 
 std::uint64_t mix_bytes(std::uint64_t before, std::span<const std::byte> bytes) {
     return detail::hash_of(bytes, before ^ bytes.size());
@@ -36203,9 +36137,7 @@ struct load_options {
 };
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-model load(const std::filesystem::path& path, const load_options& options);
 model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options);
-model parse(std::string_view json, const safetensors* weights, const load_options& options);
 model parse(std::string_view json, const safetensors* weights, std::span<const layer_codec> codecs,
             const load_options& options);
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -36217,24 +36149,18 @@ model parse(std::string_view json, const safetensors* weights, std::span<const l
 /// Of 1 MB of parameters and more, those that are float32 in a safetensors file are read where they lie, until they are
 /// written in memory: the file is mapped as long as the model or a copy of it lives, see `mapped_file`. To `save` over
 /// it is safe.
-inline model load(const std::filesystem::path& path, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, options);
-}
-/// The same for a model with layers of one's own, see custom_layer.hpp: `load<core_layers, my_layer>(path)`.
+///
+/// For a model with layers of one's own, see custom_layer.hpp: `load<core_layers, my_layer>(path)`.
 template <class... Layers>
-    requires(sizeof...(Layers) > 0)
 model load(const std::filesystem::path& path, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, codecs_in<Layers...>, options);
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, codecs_for<Layers...>(), options);
 }
 
-/// Reads a model from memory; `weights` stands for the file that "weightsFile" names.
-inline model parse(std::string_view json, const safetensors* weights = nullptr, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(json, weights, options);
-}
+/// The same from memory; `weights` stands for the file that "weightsFile" names.
 template <class... Layers>
-    requires(sizeof...(Layers) > 0)
 model parse(std::string_view json, const safetensors* weights = nullptr, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(json, weights, codecs_in<Layers...>, options);
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(json, weights, codecs_for<Layers...>(),
+                                                                        options);
 }
 
 }  // namespace bespoke
@@ -36476,22 +36402,17 @@ model::document model::write(std::string_view weights_file) const {
     extent numbers = 0;
     for (const parameter_facts& facts : program_->plan().parameters) numbers += facts.dimensions.size();
     detail::weights_to_write weights{*program_, notes_, {}, numbers <= detail::few_weights};
-    struct both {
-        detail::weights_to_write& weights;
-        const std::vector<layer_notes>& notes;
-    } context{weights, notes_};
-
     network_writer networks;
     networks.codecs = codecs_;
     networks.plan = program_->plan();
     networks.place.implied = implied_.get();
     networks.place.text = "/" + std::string(detail::key_of_type(settings_.type));
-    networks.context = &context;
+    networks.context = &weights;
     networks.write_weights = [](void* c, std::size_t step, const layer_codec& codec, object_writer& fields) {
-        static_cast<both*>(c)->weights.write(step, codec, fields);
+        static_cast<detail::weights_to_write*>(c)->write(step, codec, fields);
     };
     networks.write_notes = [](void* c, std::size_t step, object_writer& layer) {
-        const auto& notes = static_cast<both*>(c)->notes;
+        const auto& notes = static_cast<detail::weights_to_write*>(c)->notes;
         if (step >= notes.size()) return;
         detail::write_tensor_notes(layer, "inputTensor", notes[step].inputs);
         detail::write_tensor_notes(layer, "outputTensor", notes[step].outputs);
@@ -36555,9 +36476,6 @@ model parse(std::string_view json, const safetensors* weights, std::span<const l
     detail::weights_place place{weights};
     return detail::read_model(*root, codecs, options, place);
 }
-model parse(std::string_view json, const safetensors* weights, const load_options& options) {
-    return parse(json, weights, core_codecs(), options);
-}
 
 model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options) {
     const auto root = detail::read_document(path);
@@ -36570,9 +36488,6 @@ model load(const std::filesystem::path& path, std::span<const layer_codec> codec
         throw error(problem.code(), place.loading ? what + ", where " + path.string() + " has its weights"
                                                   : path.string() + ": " + what);
     }
-}
-model load(const std::filesystem::path& path, const load_options& options) {
-    return load(path, core_codecs(), options);
 }
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -36988,7 +36903,7 @@ inline bool is_alike(const feature_type& a, const feature_type& b) {
 
 /// The training input that is the target of a cross entropy: the one that it names. Where none is called so, and it
 /// looks at the probabilities of a classifier, it is the label, which coremltools describes in that place.
-inline const std::string& target_of(const categorical_cross_entropy_loss_layer& loss, const model_settings& settings,
+inline const std::string& target_of(const categorical_cross_entropy& loss, const model_settings& settings,
                                     const plan_view& plan) {
     const model_description& about = settings.description;
     if (settings.type != model_type::neural_network_classifier || find_feature(about.training_input, loss.target) ||
@@ -37006,19 +36921,11 @@ inline model_losses losses_of(const model_settings& settings, const plan_view& p
     model_losses result;
     for (const loss_layer& layer : settings.update_parameters->loss_layers)
         std::visit(
-            [&]<class L>(const L& l) {
-                std::string target = l.target;
-                if constexpr (std::is_same_v<L, mean_squared_error_loss_layer>) {
-                    result.losses.push_back(mean_squared_error{.input = l.input, .target = target});
-                } else if constexpr (std::is_same_v<L, binary_cross_entropy_with_logits_loss_layer>) {
-                    result.losses.push_back(binary_cross_entropy_with_logits{.input = l.input, .target = target});
-                } else if constexpr (std::is_same_v<L, huber_loss_layer>) {
-                    result.losses.push_back(huber{.input = l.input, .target = target, .delta = l.delta});
-                } else {
-                    target = target_of(l, settings, plan);
-                    result.losses.push_back(categorical_cross_entropy{.input = l.input, .target = target});
-                }
-                result.targets.push_back(std::move(target));
+            [&](auto loss) {
+                if constexpr (std::is_same_v<decltype(loss), categorical_cross_entropy>)
+                    loss.target = target_of(loss, settings, plan);
+                result.targets.push_back(loss.target);
+                result.losses.emplace_back(std::move(loss));
             },
             layer.type);
     return result;
@@ -37163,11 +37070,7 @@ std::vector<std::string> check_updatable(const model& m) {
 
 learner<float> make_learner(model& m, const std::vector<features>& examples, const update_options& options) {
     const model_settings& settings = m.settings();
-    if (const auto reasons = check_updatable(m); !reasons.empty()) {
-        std::string all = "this model cannot be updated";
-        for (const auto& reason : reasons) all += "\n  " + reason;
-        throw error(errc::not_updatable, all);
-    }
+    throw_reasons("this model cannot be updated", check_updatable(m));
     if (examples.empty()) throw error(errc::bad_argument, "update: at least one example wanted, none came");
     const network_update_parameters& update = *settings.update_parameters;
     learner<float> result;
@@ -37943,18 +37846,13 @@ std::vector<const message_schema*> all_messages() {
 namespace bespoke {
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-model parse(std::span<const std::byte> mlmodel, const load_options& options);
 model parse(std::span<const std::byte> mlmodel, std::span<const layer_codec> codecs, const load_options& options);
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 /// Reads a model from memory: the bytes of a `.mlmodel` file. Throws `error` with the place in it.
-inline model parse(std::span<const std::byte> mlmodel, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(mlmodel, options);
-}
 template <class... Layers>
-    requires(sizeof...(Layers) > 0)
 model parse(std::span<const std::byte> mlmodel, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(mlmodel, codecs_in<Layers...>, options);
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(mlmodel, codecs_for<Layers...>(), options);
 }
 
 }  // namespace bespoke
@@ -38215,9 +38113,6 @@ namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 model parse(std::span<const std::byte> mlmodel, std::span<const layer_codec> codecs, const load_options& options) {
     detail::weights_place none;
     return detail::read_model(*detail::document_of_mlmodel(mlmodel), codecs, options, none);
-}
-model parse(std::span<const std::byte> mlmodel, const load_options& options) {
-    return parse(mlmodel, core_codecs(), options);
 }
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit

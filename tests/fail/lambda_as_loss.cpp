@@ -10,6 +10,6 @@ int main() {
 #ifdef FIXED
     trainer training(net, {mean_squared_error{}}, adam{});
 #else
-    trainer training(net, {[](float x, float target) { return x - target; }}, adam{});
+    trainer training(net, {[](auto x, auto target) { return x - target; }}, adam{});
 #endif
 }

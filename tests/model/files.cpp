@@ -13,6 +13,10 @@
 #include <thread>
 
 #ifndef _WIN32
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #endif
 
@@ -152,6 +156,31 @@ TEST_CASE("files: what a killed process left over does not stop the next") {
     CHECK(text_of(f.path / "x") == "new");
     CHECK(f.names().size() == 4);
 }
+
+#ifdef O_TMPFILE
+TEST_CASE("files: what a killed process has begun to write vanishes with it") {
+    folder f;
+    const int probe = ::open(f.path.c_str(), O_TMPFILE | O_WRONLY, 0600);
+    if (probe < 0) return;  // not on this file system
+    ::close(probe);
+    write_file_atomically(f.path / "x", bytes_of("old"));
+    const std::string text(1 << 20, 'x');
+    const auto child = ::fork();
+    if (child == 0) {
+        const rlimit none{0, 0}, little{4096, 4096};
+        ::setrlimit(RLIMIT_CORE, &none);
+        ::setrlimit(RLIMIT_FSIZE, &little);
+        ::signal(SIGXFSZ, SIG_DFL);  // which kills what writes more
+        write_files_atomically({{f.path / "y", bytes_of("new")}, {f.path / "x", bytes_of(text)}});
+        ::_exit(0);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(WIFSIGNALED(status));
+    CHECK(text_of(f.path / "x") == "old");
+    CHECK(f.names() == names{"x"});
+}
+#endif
 
 TEST_CASE("files: permissions and links stay") {
     folder f;

@@ -147,7 +147,7 @@ TEST_CASE("settings that no file may hold are refused") {
     CHECK(refused([](auto& s) { s.update_parameters.emplace().epochs = int64_parameter{20, int64_range{1, 10}}; }) ==
           "/neuralNetworkClassifier/updateParams/epochs/defaultValue: a number from 1 to 10 wanted, 20 came");
     CHECK(refused([](auto& s) {
-              s.update_parameters.emplace().loss_layers = {{"loss", huber_loss_layer{"x", "y", -1}}};
+              s.update_parameters.emplace().loss_layers = {{"loss", huber{"x", "y", -1}}};
           }) == "/neuralNetworkClassifier/updateParams/lossLayers/0/bespoke/huberLossLayer/delta: a finite number "
                 "above 0 wanted, -1.0 came");
     CHECK_NOTHROW(parse(m.write("").json));

@@ -40,6 +40,32 @@ TEST_CASE("an absent or null member is the default") {
     CHECK_NOTHROW(r.in.finish());
 }
 
+TEST_CASE("of a complete object every member that is read must be there, and of those inside it") {
+    const json root = json::parse(R"({"n": 3, "none": null, "o": {"t": "x"}, "list": [{"b": true}]})");
+    object_reader in(&root, "/a", true);
+    const auto text_of = [](const auto& read) { return check::failure(read).text; };
+    CHECK(in.natural("n", 3) == 3);
+    CHECK(text_of([&] { in.natural("n", 2); }) == "/a/n: an integer from 0 to 2 wanted, 3 came");
+    CHECK(text_of([&] { in.integer("m"); }) == "/a/m: it is missing");
+    CHECK(text_of([&] { in.text("none"); }) == "/a/none: it is missing");
+    object_reader inner = in.object("o");
+    CHECK(inner.text("t") == "x");
+    CHECK(text_of([&] { inner.text("u"); }) == "/a/o/u: it is missing");
+    std::vector<object_reader> list = in.objects("list");
+    CHECK(list.at(0).boolean("b"));
+    CHECK(text_of([&] { list.at(0).boolean("c"); }) == "/a/list/0/c: it is missing");
+    CHECK(text_of([&] { in.object("p"); }) == "/a/p: it is missing");
+}
+
+TEST_CASE("naturals are spelled as such") {
+    reading r(R"({"n": 18446744073709551615, "minus": -1, "text": "1", "real": 1.0})");
+    CHECK(r.in.natural("n", std::numeric_limits<std::uint64_t>::max()) == 18446744073709551615U);
+    CHECK(r.in.natural("absent", 1) == 0);
+    for (const auto& [key, came] : {std::pair{"minus", "-1"}, {"text", "\"1\""}, {"real", "1.0"}})
+        CHECK(check::failure([&, k = key] { r.in.natural(k, 7); }).text ==
+              std::string("/a/") + key + ": an integer from 0 to 7 wanted, " + came + " came");
+}
+
 TEST_CASE("integers are numbers or strings") {
     reading r(R"({"a": 12, "b": "12", "c": -9223372036854775808, "d": "9223372036854775807", "e": 3.0, "f": 1e3})");
     CHECK(r.in.integer("a") == 12);

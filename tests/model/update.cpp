@@ -28,7 +28,7 @@ model_settings classifier_settings() {
     s.class_labels = string_sequence{"ant", "bee", "cat"};
     s.label_probability_layer_name = "p";
     auto& u = s.update_parameters.emplace();
-    u.loss_layers = {{"loss", categorical_cross_entropy_loss_layer{"p", "name"}}};
+    u.loss_layers = {{"loss", categorical_cross_entropy{"p", "name"}}};
     u.optimizer = sgd_optimizer{.learning_rate = double_parameter{0.5, double_range{0, 1}},
                                 .mini_batch_size = int64_parameter{5, int64_set{{5, 10}}},
                                 .momentum = double_parameter{0.5, {}}};
@@ -105,7 +105,7 @@ TEST_CASE("the target of a classifier's cross entropy may be its label, under an
     const auto with_target = [](const std::string& target) {
         model m = learning_classifier();
         model_settings s = classifier_settings();
-        s.update_parameters->loss_layers = {{"loss", categorical_cross_entropy_loss_layer{"p", target}}};
+        s.update_parameters->loss_layers = {{"loss", categorical_cross_entropy{"p", target}}};
         m.set_settings(s);
         return m;
     };
@@ -267,7 +267,7 @@ TEST_CASE("every reason why a model cannot be updated is told at once") {
     model_settings s = classifier_settings();
     s.is_updatable = false;
     s.update_parameters->optimizer = {};
-    s.update_parameters->loss_layers = {{"loss", categorical_cross_entropy_loss_layer{"t", "label"}}};
+    s.update_parameters->loss_layers = {{"loss", categorical_cross_entropy{"t", "label"}}};
     m.set_settings(s);
     const auto reasons = check_updatable(m);
     REQUIRE(reasons.size() >= 4);
@@ -290,7 +290,7 @@ TEST_CASE("mean squared error takes arrays and numbers as targets") {
     s.description.training_input = s.description.input;
     s.description.training_input.push_back({"want", "", two});
     auto& u = s.update_parameters.emplace();
-    u.loss_layers = {{"loss", mean_squared_error_loss_layer{"y", "want"}}};
+    u.loss_layers = {{"loss", mean_squared_error{"y", "want"}}};
     u.optimizer = adam_optimizer{.learning_rate = double_parameter{0.05, {}}};
     u.epochs = int64_parameter{300, {}};
     m.set_settings(s);
@@ -320,7 +320,7 @@ TEST_CASE("what the loss depends on is described as a training input") {
     feature_description want = a;
     want.name = "want";
     auto& u = s.update_parameters.emplace();
-    u.loss_layers = {{"loss", mean_squared_error_loss_layer{"y", "want"}}};
+    u.loss_layers = {{"loss", mean_squared_error{"y", "want"}}};
     u.optimizer = sgd_optimizer{.learning_rate = double_parameter{0.1, {}}};
     const auto reasons = [&](std::vector<feature_description> described) {
         s.description.training_input = std::move(described);
@@ -349,7 +349,7 @@ TEST_CASE("a model learns from images, of the kind that it predicts from") {
     s.description.training_input = s.description.input;
     s.description.training_input.push_back({"want", "", {double_feature_type{}}});
     auto& u = s.update_parameters.emplace();
-    u.loss_layers = {{"loss", mean_squared_error_loss_layer{"y", "want"}}};
+    u.loss_layers = {{"loss", mean_squared_error{"y", "want"}}};
     u.optimizer = adam_optimizer{.learning_rate = double_parameter{0.05, {}}};
     u.epochs = int64_parameter{300, {}};
     model m = to_model(net, s);
@@ -379,7 +379,7 @@ TEST_CASE("a model learns from images, of the kind that it predicts from") {
 
 TEST_CASE("a model learns with a loss that the specification lacks as a composed network does") {
     static constexpr auto line = compose(input{"x", {2}}, inner_product{.output_channels = 2} | named("y") | updatable);
-    const auto check = [](const auto& layer, const any_loss<float>& loss) {
+    const auto check = [](const auto& loss) {
         network<line> net(4);
         model m = to_model(net);
         model_settings s = m.settings();
@@ -388,7 +388,7 @@ TEST_CASE("a model learns with a loss that the specification lacks as a composed
         s.description.training_input.push_back(
             {"want", "", {array_feature_type{.shape = {2}, .data_type = array_data_type::float32}}});
         auto& u = s.update_parameters.emplace();
-        u.loss_layers = {{"loss", layer}};
+        u.loss_layers = {{"loss", loss}};
         u.optimizer = sgd_optimizer{.learning_rate = double_parameter{0.1, {}},
                                     .mini_batch_size = int64_parameter{3, {}}};
         u.epochs = int64_parameter{5, {}};
@@ -415,7 +415,6 @@ TEST_CASE("a model learns with a loss that the specification lacks as a composed
             CHECK(std::vector<float>(a.begin(), a.end()) != std::vector<float>(c.begin(), c.end()));
         }
     };
-    check(binary_cross_entropy_with_logits_loss_layer{"y", "want"},
-          binary_cross_entropy_with_logits{.input = "y", .target = "want"});
-    check(huber_loss_layer{"y", "want", 0.25}, huber{.input = "y", .target = "want", .delta = 0.25});
+    check(binary_cross_entropy_with_logits{.input = "y", .target = "want"});
+    check(huber{.input = "y", .target = "want", .delta = 0.25});
 }

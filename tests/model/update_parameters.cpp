@@ -39,8 +39,8 @@ TEST_CASE("update parameters go round") {
     const json root = json::parse(full);
     const auto parameters = read(root);
     REQUIRE(parameters.loss_layers.size() == 2);
-    CHECK(std::get<categorical_cross_entropy_loss_layer>(parameters.loss_layers[0].type).target == "digit");
-    CHECK(std::get<mean_squared_error_loss_layer>(parameters.loss_layers[1].type).input == "y");
+    CHECK(std::get<categorical_cross_entropy>(parameters.loss_layers[0].type).target == "digit");
+    CHECK(std::get<mean_squared_error>(parameters.loss_layers[1].type).input == "y");
     const auto& adam = std::get<adam_optimizer>(parameters.optimizer);
     CHECK(adam.learning_rate->default_value == 0.001);
     CHECK(adam.learning_rate->range == double_range{0, 1});
@@ -60,13 +60,13 @@ TEST_CASE("losses that the specification lacks go round under their own key") {
         {"name": "b", "bespoke": {"huberLossLayer": {"input": "y", "target": "u", "delta": 0.5}}}]})");
     const auto parameters = read(root);
     REQUIRE(parameters.loss_layers.size() == 2);
-    CHECK(std::get<binary_cross_entropy_with_logits_loss_layer>(parameters.loss_layers[0].type).input == "logits");
-    CHECK(std::get<huber_loss_layer>(parameters.loss_layers[1].type) == huber_loss_layer{"y", "u", 0.5});
+    CHECK(std::get<binary_cross_entropy_with_logits>(parameters.loss_layers[0].type).input == "logits");
+    CHECK(std::get<huber>(parameters.loss_layers[1].type) == huber{"y", "u", 0.5});
     CHECK(written(parameters) == root);
     const auto of = [](const char* loss) {
         return json::parse(R"({"lossLayers": [{"name": "l", "bespoke": )" + std::string(loss) + "}]}");
     };
-    CHECK(std::get<huber_loss_layer>(read(of(R"({"huberLossLayer": {}})")).loss_layers[0].type).delta == 1);
+    CHECK(std::get<huber>(read(of(R"({"huberLossLayer": {}})")).loss_layers[0].type).delta == 1);
     const auto text = [&](const char* loss) { return check::failure([&] { read(of(loss)); }).text; };
     CHECK(text("{}") == "/u/lossLayers/0/bespoke: a loss wanted, none came");
     CHECK(text(R"({"hinge": {}})") == "/u/lossLayers/0/bespoke: a loss wanted, none came");

@@ -182,6 +182,13 @@ TEST_CASE("a checkpoint that a trainer does not take changes nothing") {
     trainer of_all(same_net, loss_of(), adam{}, train::all_layers);
     refused(of_all, errc::unknown_name,
             "tensor \"frozen.stem.weights\": this training wants it, the checkpoint lacks it");
+    trainer other_loss(same_net, {mean_squared_error{}}, adam{});
+    refused(other_loss, errc::bad_value,
+            "checkpoint/losses/0: this training has \"categoricalCrossEntropyLossLayer\", the checkpoint "
+            "\"meanSquaredErrorLossLayer\"");
+    trainer more_losses(same_net, {loss_of()[0], mean_squared_error{}}, adam{});
+    refused(more_losses, errc::bad_value,
+            "checkpoint/losses/1: this training has none, the checkpoint \"meanSquaredErrorLossLayer\"");
     network<wider> wide(1);
     trainer other_shape(wide, loss_of(), adam{});
     refused(other_shape, errc::shape_mismatch,

@@ -240,3 +240,21 @@ TEST_CASE("targets that do not fit are named") {
 static_assert(loss<categorical_cross_entropy> && loss<mean_squared_error>);
 static_assert(loss<binary_cross_entropy_with_logits> && loss<huber>);
 static_assert(!loss<int>);
+
+namespace {
+struct loss_without_key {
+    std::string input{};
+    static constexpr bool from_softmax = false;
+    static extent target_size(const shape&) { return 0; }
+    static sentence check_target(const shape&, const float*) { return {}; }
+    double operator()(dynamic_view<const float>, dynamic_view<const float>, const float*, dynamic_view<float>) const {
+        return 0;
+    }
+};
+}  // namespace
+
+TEST_CASE("a loss is known by its key and its delta") {
+    CHECK(any_loss<float>(mean_squared_error{}).name() == "meanSquaredErrorLossLayer");
+    CHECK(any_loss<float>(huber{.delta = 0.25}).name() == "huberLossLayer, delta 0.25");
+    CHECK(any_loss<float>(loss_without_key{}).name() == "own");
+}

@@ -16,18 +16,13 @@
 namespace bespoke {
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-model parse(std::span<const std::byte> mlmodel, const load_options& options);
 model parse(std::span<const std::byte> mlmodel, std::span<const layer_codec> codecs, const load_options& options);
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 /// Reads a model from memory: the bytes of a `.mlmodel` file. Throws `error` with the place in it.
-inline model parse(std::span<const std::byte> mlmodel, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(mlmodel, options);
-}
 template <class... Layers>
-    requires(sizeof...(Layers) > 0)
 model parse(std::span<const std::byte> mlmodel, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(mlmodel, codecs_in<Layers...>, options);
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(mlmodel, codecs_for<Layers...>(), options);
 }
 
 }  // namespace bespoke
@@ -288,9 +283,6 @@ namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 model parse(std::span<const std::byte> mlmodel, std::span<const layer_codec> codecs, const load_options& options) {
     detail::weights_place none;
     return detail::read_model(*detail::document_of_mlmodel(mlmodel), codecs, options, none);
-}
-model parse(std::span<const std::byte> mlmodel, const load_options& options) {
-    return parse(mlmodel, core_codecs(), options);
 }
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit

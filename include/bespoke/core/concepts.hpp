@@ -391,4 +391,8 @@ constexpr std::array<shape, parameter_count<L>> parameter_shapes(const L& layer,
     return list;
 }
 
+/// Neither a list nor an iterator: what is given in the place of one loss or optimizer, and is told what it lacks.
+template <class X>
+concept single_object = std::is_class_v<X> && !requires(const X& x) { x.begin(); } && !requires(const X& x) { *x; };
+
 }  // namespace bespoke

@@ -59,12 +59,12 @@ struct winograd_tiles {
     extent size;    ///< outputs of a tile
     extent phases;  ///< as many as the dilation, of few outputs fewer
     extent each;    ///< tiles of a phase
+    extent count;   ///< tiles of all
 
     constexpr winograd_tiles(extent outputs, extent dilation, extent size)
         : outputs(outputs), dilation(dilation), size(size), phases(std::min(outputs, dilation)),
-          each(((outputs + dilation - 1) / dilation + size - 1) / size) {}
+          each(((outputs + dilation - 1) / dilation + size - 1) / size), count(phases * each) {}
 
-    constexpr extent count() const { return phases * each; }
     /// The first output of a tile.
     constexpr extent first(extent tile) const { return tile / each + tile % each * size * dilation; }
     /// Outputs of the tile whose first one is this.
@@ -79,24 +79,22 @@ struct winograd_tiles {
 template <class T>
 struct winograd_plan {
     winograd_form form;
-    winograd_tiles down, across;
-    extent tiles_y, tiles_x;  ///< of one image
-    extent columns;           ///< of the image that a row of tiles reads, padding included
-    extent channel_row;       ///< elements of one tile's channels: whole batches, not a power of two
-    extent rows;              ///< most rows of tiles that are computed together
-    extent position;          ///< elements between the matrices of transformed inputs
-    extent product;           ///< and of the products
+    winograd_tiles down, across;  ///< of one image
+    extent columns;      ///< of the image that a row of tiles reads, padding included
+    extent channel_row;  ///< elements of one tile's channels: whole batches, not a power of two
+    extent rows;         ///< most rows of tiles that are computed together
+    extent position;     ///< elements between the matrices of transformed inputs
+    extent product;      ///< and of the products
 
     constexpr explicit winograd_plan(const convolution_geometry& g)
         : form(winograd_form_of(g)), down(g.output_height, g.dilation_y, form.rows),
-          across(g.output_width, g.dilation_x, form.columns), tiles_y(down.count()), tiles_x(across.count()),
-          columns(across.inputs()),
+          across(g.output_width, g.dilation_x, form.columns), columns(across.inputs()),
           channel_row((g.channels + lanes<T> - 1) / lanes<T> * lanes<T> + lanes<T>), rows(0), position(0), product(0) {
         constexpr extent most_tiles = 28 / tall_tile_rows * tall_tile_rows,
                          most_elements = (3 << 18) / static_cast<extent>(sizeof(T));
         const extent tiles = std::min(most_tiles, most_elements / (form.positions() * channel_row));
-        rows = std::max<extent>(tiles / std::max<extent>(tiles_x, 1), 1);
-        const extent padded = (rows * tiles_x + small_tile_rows - 1) / small_tile_rows * small_tile_rows;
+        rows = std::max<extent>(tiles / std::max<extent>(across.count, 1), 1);
+        const extent padded = (rows * across.count + small_tile_rows - 1) / small_tile_rows * small_tile_rows;
         position = padded * channel_row;
         product = (padded + 1) * panel_width<T>;
     }
@@ -134,8 +132,8 @@ template <class T, winograd_form Form>
     const extent channels = std::min(g.channels - group * lanes<T>, lanes<T>), line = plan.columns * lanes<T>;
     const extent begin = std::max<extent>(g.pad_left, 0), skipped = begin - g.pad_left,
                  inside = std::clamp<extent>(plan.columns - begin, 0, std::max<extent>(g.width - skipped, 0));
-    const T* x = job.x + row / plan.tiles_y * job.x_stride + group * lanes<T> * g.plane() + skipped;
-    const extent top = plan.down.first(row % plan.tiles_y) - g.pad_top;
+    const T* x = job.x + row / plan.down.count * job.x_stride + group * lanes<T> * g.plane() + skipped;
+    const extent top = plan.down.first(row % plan.down.count) - g.pad_top;
     for (extent i = 0; i < window; ++i) {
         const extent y = top + i * g.dilation_y;
         T* at = strip + i * line;
@@ -156,7 +154,7 @@ template <class T, winograd_form Form>
         });
     }
     const extent step = g.dilation_x * lanes<T>;
-    for (extent tile = 0; tile < plan.tiles_x; ++tile, to += plan.channel_row)
+    for (extent tile = 0; tile < plan.across.count; ++tile, to += plan.channel_row)
         for (extent i = 0; i < window; ++i) {
             const T* from = strip + i * line + plan.across.first(tile) * lanes<T>;
             unroll<across>([&](std::size_t j) __attribute__((always_inline)) {
@@ -202,7 +200,8 @@ template <class T>
     const convolution_geometry& g = job.g;
     const winograd_plan<T>& plan = job.plan;
     const winograd_form form = plan.form;
-    const extent columns = std::min(g.output_channels - panel * width, width), tiles = (last - first) * plan.tiles_x,
+    const extent columns = std::min(g.output_channels - panel * width, width),
+                 tiles = (last - first) * plan.across.count,
                  strips = count_strips(tiles).strips, near = (width + strips - 1) / strips;
     T* strip = products + form.positions() * plan.product;
     alignas(64) T start[width] = {};
@@ -220,8 +219,8 @@ template <class T>
     const T* m = products;
     const extent line = g.output_width * width;
     for (extent row = first; row < last; ++row) {
-        const extent top = plan.down.first(row % plan.tiles_y), lines = plan.down.outputs_from(top);
-        for (extent tile = 0; tile < plan.tiles_x; ++tile, m += width) {
+        const extent top = plan.down.first(row % plan.down.count), lines = plan.down.outputs_from(top);
+        for (extent tile = 0; tile < plan.across.count; ++tile, m += width) {
             const extent left = plan.across.first(tile), pixels = plan.across.outputs_from(left);
             for (extent j = 0; j < columns; j += lanes<T>)
                 with_winograd_form(form, [&](auto constant) {
@@ -229,7 +228,7 @@ template <class T>
                                                  strip + left * width + j, g.dilation_x * width, line);
                 });
         }
-        T* y = job.y + row / plan.tiles_y * job.y_stride + panel * width * g.pixels() + top * g.output_width;
+        T* y = job.y + row / plan.down.count * job.y_stride + panel * width * g.pixels() + top * g.output_width;
         const extent together = g.dilation_y == 1 ? lines : 1;  // lines that lie side by side
         for (extent i = 0; i < lines; i += together) {
             T* to = y + i * g.dilation_y * g.output_width;
@@ -329,7 +328,7 @@ template <class T>
     const detail::winograd_plan<T> plan(g);
     const detail::winograd_job<T> job{g,    plan, x,        x_stride,   packed,
                                       bias, y,    y_stride, accumulate, detail::channel_epilogue<T>(after)};
-    const extent size = threads ? static_cast<extent>(threads->size()) : 1, rows = examples * plan.tiles_y;
+    const extent size = threads ? static_cast<extent>(threads->size()) : 1, rows = examples * plan.down.count;
     const extent groups = (g.channels + lanes<T> - 1) / lanes<T>,
                  panels = (g.output_channels + panel_width<T> - 1) / panel_width<T>;
     extent blocks = (rows + plan.rows - 1) / plan.rows;
@@ -345,7 +344,7 @@ template <class T>
                 detail::with_winograd_form(plan.form, [&](auto form) {
                     detail::winograd_transform<T, form()>(
                         job, first + item / groups, item % groups, parts + (self + part) * plan.part(g),
-                        inputs + item / groups * plan.tiles_x * plan.channel_row + item % groups * lanes<T>);
+                        inputs + item / groups * plan.across.count * plan.channel_row + item % groups * lanes<T>);
                 });
         });
         detail::split(together, panels, [&](extent part, extent begin, extent end) {

@@ -2,6 +2,7 @@
 
 #include "../training/checkpoint.hpp"
 #include "../training/task_checkpoints.hpp"
+#include "object_reader.hpp"
 #include "safetensors.hpp"
 #include "weight_codec.hpp"
 
@@ -17,7 +18,6 @@
 #include <filesystem>
 #include <limits>
 #include <string>
-#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -42,116 +42,45 @@ inline std::string checkpoint_id(std::vector<tensor_entry> tensors, const std::s
 /// JSON has no infinity.
 inline json json_of(double value) { return std::isfinite(value) ? json(value) : json(shown(value)); }
 
-/// Reads what stands beside the tensors of a checkpoint.
-class checkpoint_facts {
-public:
-    checkpoint_facts(const std::string& path, const std::string& place, const json& value)
-        : path_(path), place_(place), value_(value) {
-        if (!value.is_object()) fail(place, value, "an object wanted");
-    }
-
-    checkpoint_facts object(const std::string& name) { return {path_, place_ + "/" + name, member(name)}; }
-    bool has(const std::string& name) const { return value_.contains(name); }
-    /// Throws for a member that nobody has asked for.
-    void finish() const {
-        for (const auto& [name, value] : value_.items())
-            if (std::ranges::find(known_, name) == known_.end())
-                throw error(errc::unknown_name, path_ + ": " + place_ + "/" + excerpt(name) + ": nothing is called so");
-    }
-    const json& value() const { return value_; }
-
-    void read(const std::string& name, std::vector<std::string>& to) {
-        const json& value = member(name);
-        const auto is_text = [](const json& e) { return e.is_string(); };
-        if (!value.is_array() || !std::ranges::all_of(value, is_text)) fail_at(name, "a list of texts wanted");
-        for (const json& e : value) to.push_back(e.get_ref<const std::string&>());
-    }
-    void read(const std::string& name, std::string& to) {
-        const json& value = member(name);
-        if (!value.is_string()) fail_at(name, "a text wanted");
-        to = value.get_ref<const std::string&>();
-    }
-    void read(const std::string& name, bool& to) {
-        const json& value = member(name);
-        if (!value.is_boolean()) fail_at(name, "true or false wanted");
-        to = value.get<bool>();
-    }
-    void read(const std::string& name, double& to) {
-        const json& value = member(name);
-        if (value == "Infinity" || value == "-Infinity")
-            to = value == "Infinity" ? std::numeric_limits<double>::infinity()
-                                     : -std::numeric_limits<double>::infinity();
-        else if (value.is_number())
-            to = value.get<double>();
-        else
-            fail_at(name, "a number wanted");
-    }
-    template <class Integer>
-        requires std::is_integral_v<Integer>
-    void read(const std::string& name, Integer& to) {
-        const json& value = member(name);
-        constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<Integer>::max());
-        if (!value.is_number_unsigned() || value.get<std::uint64_t>() > most)
-            fail_at(name, "an integer from 0 to " + std::to_string(most) + " wanted");
-        to = value.get<Integer>();
-    }
-
-private:
-    [[noreturn]] void fail(const std::string& place, const json& value, const std::string& wanted) const {
-        throw error(errc::malformed_file,
-                    path_ + ": " + place + ": " + wanted + ", " + excerpt(value.dump()) + " came");
-    }
-    [[noreturn]] void fail_at(const std::string& name, const std::string& wanted) const {
-        fail(place_ + "/" + excerpt(name), value_[name], wanted);
-    }
-    const json& member(const std::string& name) {
-        known_.push_back(name);
-        const auto found = value_.find(name);
-        if (found == value_.end())
-            throw error(errc::bad_value, path_ + ": " + place_ + "/" + name + ": it is missing");
-        return *found;
-    }
-
-    std::string path_, place_;
-    const json& value_;
-    std::vector<std::string> known_{};
-};
-
 /// What the file has under "checkpoint"; the names of hyper-parameters are those of `like`.
 inline training_state read_facts(const json& document, const std::string& path, const training_state& like) {
     training_state result{.element_size = like.element_size};
-    checkpoint_facts facts(path, "checkpoint", document);
-    std::uint64_t version = 0;
-    facts.read("version", version);
-    if (version != checkpoint_version)
-        throw error(errc::unsupported, path + ": checkpoint/version: " + std::to_string(checkpoint_version) +
-                                           " wanted, " + std::to_string(version) + " came");
-    facts.read("steps", result.steps);
-    facts.read("moments", result.moments);
-    facts.read("optimizer", result.optimizer);
+    object_reader facts(&document, path + ": checkpoint", /*complete=*/true);
+    constexpr auto any = std::numeric_limits<std::uint64_t>::max();
+    if (const std::uint64_t version = facts.natural("version", any); version != checkpoint_version)
+        facts.fail(errc::unsupported, "version",
+                   std::to_string(checkpoint_version) + " wanted, " + std::to_string(version) + " came");
+    result.steps = facts.natural("steps", any);
+    result.moments = facts.natural("moments", any);
+    result.optimizer = facts.text("optimizer");
     if (result.optimizer != like.optimizer)
-        throw error(errc::bad_value, path + ": checkpoint/optimizer: this training has " + in_quotes(like.optimizer) +
-                                         ", the checkpoint " + in_quotes(result.optimizer));
-    facts.read("layers", result.layers);
-    for (std::size_t i = 0; i < std::max(result.layers.size(), like.layers.size()); ++i) {
-        const auto of = [&](const training_state& s) {
-            return i < s.layers.size() ? in_quotes(s.layers[i]) : std::string("none");
-        };
-        if (of(result) != of(like))
-            throw error(errc::bad_value, path + ": checkpoint/layers/" + std::to_string(i) + ": this training has " +
-                                             of(like) + ", the checkpoint " + of(result));
-    }
-    checkpoint_facts numbers = facts.object("hyperParameters");
-    for (const auto& wanted : like.hyper_parameters) {
-        result.hyper_parameters.push_back(wanted);
-        numbers.read(wanted.name, result.hyper_parameters.back().value);
-    }
+        facts.fail(errc::bad_value, "optimizer",
+                   "this training has " + in_quotes(like.optimizer) + ", the checkpoint " +
+                       in_quotes(result.optimizer));
+    const auto same = [&](std::string_view key, const std::vector<std::string>& mine) {
+        std::vector<std::string> theirs = facts.texts(key);
+        for (std::size_t i = 0; i < std::max(theirs.size(), mine.size()); ++i) {
+            const auto of = [&](const auto& list) { return i < list.size() ? in_quotes(list[i]) : "none"; };
+            if (of(theirs) != of(mine))
+                throw error(errc::bad_value, facts.place(key) + "/" + std::to_string(i) + ": this training has " +
+                                                 of(mine) + ", the checkpoint " + of(theirs));
+        }
+        return theirs;
+    };
+    result.layers = same("layers", like.layers);
+    result.losses = same("losses", like.losses);
+    object_reader numbers = facts.object("hyperParameters");
+    for (const auto& [name, value] : like.hyper_parameters)
+        result.hyper_parameters.push_back({name, numbers.number(name)});
     numbers.finish();
-    checkpoint_facts notes = facts.object("notes");
-    for (const auto& [name, value] : notes.value().items()) notes.read(name, result.notes[name]);
+    result.notes = facts.map_of_texts("notes");
     if (facts.has("task")) {
-        checkpoint_facts task = facts.object("task");
-        update_cursor::each(result.cursor.emplace(), [&](const std::string& name, auto& to) { task.read(name, to); });
+        object_reader task = facts.object("task");
+        update_cursor::each(result.cursor.emplace(), [&]<class V>(const std::string& name, V& to) {
+            if constexpr (std::is_same_v<V, bool>) to = task.boolean(name);
+            else if constexpr (std::is_same_v<V, double>) to = task.number(name);
+            else to = static_cast<V>(task.natural(name, std::numeric_limits<V>::max()));
+        });
         task.finish();
     }
     facts.finish();
@@ -178,6 +107,7 @@ void write_checkpoint(const std::filesystem::path& path, const training_state& s
     facts["moments"] = state.moments;
     facts["optimizer"] = state.optimizer;
     facts["layers"] = state.layers;
+    facts["losses"] = state.losses;
     detail::json &numbers = facts["hyperParameters"] = detail::json::object(),
                  &notes = facts["notes"] = detail::json::object();
     for (const auto& [name, value] : state.hyper_parameters) numbers[name] = detail::json_of(value);
@@ -249,12 +179,7 @@ training_state read_checkpoint(const std::filesystem::path& path, const training
     return result;
 }
 
-bool is_checkpoint_there(const std::filesystem::path& path) {
-    std::error_code problem;
-    const auto status = std::filesystem::status(path, problem);
-    if (!std::filesystem::status_known(status)) detail::throw_io(path, "cannot read", problem.value());
-    return std::filesystem::exists(status);
-}
+bool is_checkpoint_there(const std::filesystem::path& path) { return exists(detail::status_of(path)); }
 
 std::uint64_t mix_bytes(std::uint64_t before, std::span<const std::byte> bytes) {
     return detail::hash_of(bytes, before ^ bytes.size());

@@ -21,13 +21,6 @@ namespace detail {
 inline constexpr std::string_view array_data_type_names[] = {"INVALID_ARRAY_DATA_TYPE", "FLOAT32", "DOUBLE", "INT32"};
 inline constexpr std::int64_t array_data_type_numbers[] = {0, 65568, 65600, 131104};
 
-inline shape read_shape(object_reader& in, std::string_view key) {
-    const auto extents = in.integers(key);
-    if (extents.size() > max_rank)
-        in.fail(errc::bad_value, key,
-                "at most " + std::to_string(max_rank) + " numbers wanted, " + std::to_string(extents.size()) + " came");
-    return shape(std::span<const extent>(extents));
-}
 inline void write_shape(object_writer& out, std::string_view key, const shape& dimensions) {
     out.integers(key, std::span<const extent>(dimensions.begin(), dimensions.rank()));
 }
@@ -51,7 +44,7 @@ inline object_writer write_size_range(const size_range& range) {
 
 inline array_feature_type read_array_type(object_reader& in) {
     array_feature_type type;
-    type.shape = read_shape(in, "shape");
+    type.shape = in.extents("shape");
     type.data_type = static_cast<array_data_type>(
         array_data_type_numbers[in.enumerator("dataType", array_data_type_names, array_data_type_numbers)]);
     static constexpr std::string_view flexibilities[] = {"enumeratedShapes", "shapeRange"};
@@ -60,7 +53,7 @@ inline array_feature_type read_array_type(object_reader& in) {
     if (flexibility == "enumeratedShapes") {
         enumerated_shapes list;
         for (object_reader& s : inner.objects("shapes")) {
-            list.shapes.push_back(read_shape(s, "shape"));
+            list.shapes.push_back(s.extents("shape"));
             s.finish();
         }
         type.shape_flexibility = std::move(list);
@@ -73,9 +66,7 @@ inline array_feature_type read_array_type(object_reader& in) {
     static constexpr std::string_view defaults[] = {"intDefaultValue", "floatDefaultValue", "doubleDefaultValue"};
     const std::string_view kind = in.one_of(defaults);
     if (kind == defaults[0]) {
-        const std::int64_t value = in.integer(kind);
-        if (!std::in_range<std::int32_t>(value)) in.fail(errc::bad_value, kind, not_of_32_bits(value));
-        type.default_optional_value = static_cast<std::int32_t>(value);
+        type.default_optional_value = in.small_integer(kind);
     } else if (kind == defaults[1]) {
         type.default_optional_value = in.real(kind);
     } else if (kind == defaults[2]) {

@@ -54,7 +54,8 @@ private:
 /// between two renames leaves the first file new and the second old; whoever must never see that says in
 /// both which belong together, as `model::save` does. Throws errc::io with path and reason; no file has
 /// changed then, unless a rename after the first one was refused, and nothing is left over. Existing
-/// permissions are kept.
+/// permissions are kept. What a killed process has begun to write vanishes with it on Linux, where the file
+/// system knows files without names; elsewhere it stays, as "PATH.*.tmp".
 inline void write_files_atomically(std::span<const file_content> files) {
     define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::write_files_atomically(files);
 }
@@ -131,14 +132,20 @@ inline std::int64_t size_of(std::FILE* file) {
 #endif
 }
 
+/// What `path` leads to, if anything.
+inline std::filesystem::file_status status_of(const std::filesystem::path& path) {
+    std::error_code problem;
+    const auto status = std::filesystem::status(path, problem);
+    if (!std::filesystem::status_known(status)) throw_io(path, "cannot read", problem.value());
+    return status;
+}
+
 struct readable_file {
     file_handle handle;
     std::size_t size;
 };
 inline readable_file open_to_read(const std::filesystem::path& path) {
-    std::error_code problem;
-    const auto status = std::filesystem::status(path, problem);
-    if (!std::filesystem::status_known(status)) throw_io(path, "cannot read", problem.value());
+    const auto status = status_of(path);
     if (!std::filesystem::exists(status)) throw_io(path, "cannot read", ENOENT);
     if (!std::filesystem::is_regular_file(status))
         throw error(errc::io, path.string() + ": cannot read: not a regular file");
@@ -149,13 +156,13 @@ inline readable_file open_to_read(const std::filesystem::path& path) {
     return {std::move(file), static_cast<std::size_t>(size)};
 }
 
-/// A new file beside `target` that vanishes with this object unless it is renamed.
+/// A new file beside `target` that vanishes with this object unless it is renamed. Where it can, it has no name before.
 class temporary_file {
 public:
     explicit temporary_file(const std::filesystem::path& target) : target_(resolved(target)) {}
     temporary_file(temporary_file&& other) noexcept
         : target_(std::move(other.target_)), path_(std::move(other.path_)),
-          exists_(std::exchange(other.exists_, false)) {}
+          exists_(std::exchange(other.exists_, false)), nameless_(std::move(other.nameless_)) {}
     temporary_file& operator=(temporary_file&&) = delete;
     ~temporary_file() {
         std::error_code ignored;
@@ -169,14 +176,21 @@ public:
         const bool replaces = std::filesystem::exists(status);
         if (replaces && !std::filesystem::is_regular_file(status))
             throw error(errc::io, target_.string() + ": cannot write: not a regular file");
-        const file_handle file = make();
+        file_handle file = make();
         if (replaces) std::filesystem::permissions(path_, status.permissions(), problem);
         const bool written =
             bytes.empty() || std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
         if (!written || std::fflush(file.get()) != 0 || !sync(file.get()))
             throw_io(target_, "cannot write", errno);
+        if (!exists_) nameless_ = std::move(file);
     }
     void rename_to_target() {
+#ifdef O_TMPFILE
+        if (nameless_)
+            give_name([open = path_](const std::filesystem::path& name) {
+                return ::linkat(AT_FDCWD, open.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+            });
+#endif
         std::error_code problem;
         std::filesystem::rename(path_, target_, problem);
         if (problem) throw_io(target_, "cannot replace", problem.value());
@@ -185,8 +199,7 @@ public:
     /// Makes the new name itself outlive a crash.
     void sync_folder() const {
 #ifndef _WIN32
-        const auto folder = target_.has_parent_path() ? target_.parent_path() : std::filesystem::path(".");
-        const int handle = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        const int handle = ::open(folder().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         // Some file systems cannot sync a folder and say EINVAL; there is nothing more to be done there.
         const bool failed = handle < 0 || (::fsync(handle) != 0 && errno != EINVAL);
         const int reason = errno;
@@ -196,16 +209,34 @@ public:
     }
 
 private:
-    /// Opens a file that did not exist. A killed process may have left some.
+    std::filesystem::path folder() const { return target_.has_parent_path() ? target_.parent_path() : "."; }
+    /// Opens a new file. Where it has no name, `path_` is one of this process for it.
     file_handle make() {
+        file_handle file;
+#ifdef O_TMPFILE
+        if (const int handle = ::open(folder().c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666); handle >= 0) {
+            path_ = "/proc/self/fd/" + std::to_string(handle);
+            std::error_code problem;
+            const bool can_be_named = std::filesystem::exists(path_, problem);
+            file.reset(::fdopen(handle, "wb"));
+            if (can_be_named && file) return file;
+        }
+#endif
+        give_name([&](const std::filesystem::path& name) {
+            file = create_file(name);
+            return file != nullptr;
+        });
+        return file;
+    }
+    /// Calls `make` with names until one was free, which is the name then. A killed process may have left some.
+    template <class Make>
+    void give_name(const Make& make) {
         constexpr int attempts = 100;
-        for (int i = 0;; ++i) {
+        for (int i = 0; !exists_; ++i) {
             path_ = target_;
             path_ += "." + std::to_string(process()) + "-" + std::to_string(i) + ".tmp";
-            file_handle file = create_file(path_);
-            exists_ = file != nullptr;
-            if (exists_) return file;
-            if (errno != EEXIST || i + 1 == attempts) throw_io(target_, "cannot write", errno);
+            exists_ = make(path_);
+            if (!exists_ && (errno != EEXIST || i + 1 == attempts)) throw_io(target_, "cannot write", errno);
         }
     }
     /// A link stays a link: what it leads to is replaced.
@@ -230,7 +261,8 @@ private:
     }
 
     std::filesystem::path target_, path_;
-    bool exists_ = false;
+    bool exists_ = false;   ///< under a name
+    file_handle nameless_;  ///< else, once it is written
 };
 
 }  // namespace detail

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,10 +41,6 @@ inline std::string shown(double number) {
     if (std::isinf(number)) return number > 0 ? "Infinity" : "-Infinity";
     return json(number).dump();
 }
-/// What there is to say of a number that an int32 cannot hold.
-inline std::string not_of_32_bits(std::int64_t number) {
-    return "an integer of 32 bits wanted, " + std::to_string(number) + " came";
-}
 
 /// "A, B or C".
 inline std::string alternatives(const std::vector<std::string>& names) {
@@ -51,6 +48,41 @@ inline std::string alternatives(const std::vector<std::string>& names) {
     for (std::size_t i = 0; i < names.size(); ++i)
         text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
     return text;
+}
+
+/// How many edits (insert, delete, replace) lead from a to b.
+inline std::size_t edits(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t above = row[j];
+            row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0u : 1u)});
+            diagonal = above;
+        }
+    }
+    return row[b.size()];
+}
+
+/// ", did you mean "convolution"?", or nothing where no candidate is near.
+inline std::string suggestion(std::string_view name, std::span<const std::string> candidates) {
+    const auto plain = [](std::string_view text) {
+        std::string result;
+        for (char c : text.substr(0, 60))
+            if (c != '_') result += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        return result;
+    };
+    std::string_view best;
+    std::size_t least = 1 + std::min<std::size_t>(name.size() / 3, 3);
+    for (const auto& candidate : candidates) {
+        const std::size_t distance = edits(plain(name), plain(candidate));
+        if (distance >= least) continue;
+        least = distance;
+        best = candidate;
+    }
+    return best.empty() ? "" : ", did you mean \"" + excerpt(best) + "\"?";
 }
 
 /// A document. Its parts go one by one, from the innermost: the destructor of nlohmann's wants memory for a list of

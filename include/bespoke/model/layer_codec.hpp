@@ -150,6 +150,16 @@ void write_hyper_parameters(const layer_codec& codec, const any_node& node, std:
                             object_writer& fields, written_place& place);
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
+
+/// The table of these layers and sets; of none: of all that this library knows.
+template <class... Layers>
+std::span<const layer_codec> codecs_for() {
+    if constexpr (sizeof...(Layers) > 0)
+        return codecs_in<Layers...>;
+    else
+        return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::core_codecs();
+}
+
 }  // namespace bespoke
 
 #ifdef BESPOKE_IMPLEMENTATION

@@ -50,12 +50,6 @@ inline void check_most(std::size_t most, std::size_t came, std::string_view key,
         in.fail(errc::bad_value, key,
                 "at most " + std::to_string(most) + " elements wanted, " + std::to_string(came) + " came");
 }
-inline shape to_shape(std::span<const extent> extents, std::string_view key, const object_reader& in) {
-    if (extents.size() > max_rank)
-        in.fail(errc::bad_value, key,
-                "at most " + std::to_string(max_rank) + " numbers wanted, " + std::to_string(extents.size()) + " came");
-    return shape(extents);
-}
 inline void check_elements(std::size_t wanted, std::size_t came, std::string_view key, const object_reader& in) {
     if (wanted != came)
         in.fail(errc::bad_value, key,
@@ -80,12 +74,9 @@ inline bool read_field(const field_entry& f, void* member, object_reader& in, im
         case field_kind::int64:
             *static_cast<std::int64_t*>(member) = in.integer(f.key);
             return true;
-        case field_kind::int32: {
-            const std::int64_t number = in.integer(f.key);
-            if (!std::in_range<std::int32_t>(number)) in.fail(errc::bad_value, f.key, not_of_32_bits(number));
-            *static_cast<std::int32_t*>(member) = static_cast<std::int32_t>(number);
+        case field_kind::int32:
+            *static_cast<std::int32_t*>(member) = in.small_integer(f.key);
             return true;
-        }
         case field_kind::real:
             *static_cast<float*>(member) = in.real(f.key);
             if (f.floats == field_floats::finite) check_finite(*static_cast<float*>(member), f.key, in);
@@ -103,9 +94,8 @@ inline bool read_field(const field_entry& f, void* member, object_reader& in, im
             return true;
         }
         case field_kind::extents: {
-            const auto extents = in.integers(f.key);
-            const shape given = to_shape(extents, f.key, in);
-            if (extents.empty()) return false;
+            const shape given = in.extents(f.key);
+            if (given.rank() == 0) return false;
             *static_cast<shape*>(member) = given;
             return true;
         }

@@ -21,9 +21,7 @@ struct load_options {
 };
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
-model load(const std::filesystem::path& path, const load_options& options);
 model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options);
-model parse(std::string_view json, const safetensors* weights, const load_options& options);
 model parse(std::string_view json, const safetensors* weights, std::span<const layer_codec> codecs,
             const load_options& options);
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
@@ -35,24 +33,18 @@ model parse(std::string_view json, const safetensors* weights, std::span<const l
 /// Of 1 MB of parameters and more, those that are float32 in a safetensors file are read where they lie, until they are
 /// written in memory: the file is mapped as long as the model or a copy of it lives, see `mapped_file`. To `save` over
 /// it is safe.
-inline model load(const std::filesystem::path& path, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, options);
-}
-/// The same for a model with layers of one's own, see custom_layer.hpp: `load<core_layers, my_layer>(path)`.
+///
+/// For a model with layers of one's own, see custom_layer.hpp: `load<core_layers, my_layer>(path)`.
 template <class... Layers>
-    requires(sizeof...(Layers) > 0)
 model load(const std::filesystem::path& path, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, codecs_in<Layers...>, options);
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::load(path, codecs_for<Layers...>(), options);
 }
 
-/// Reads a model from memory; `weights` stands for the file that "weightsFile" names.
-inline model parse(std::string_view json, const safetensors* weights = nullptr, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(json, weights, options);
-}
+/// The same from memory; `weights` stands for the file that "weightsFile" names.
 template <class... Layers>
-    requires(sizeof...(Layers) > 0)
 model parse(std::string_view json, const safetensors* weights = nullptr, const load_options& options = {}) {
-    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(json, weights, codecs_in<Layers...>, options);
+    return define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::parse(json, weights, codecs_for<Layers...>(),
+                                                                        options);
 }
 
 }  // namespace bespoke
@@ -294,22 +286,17 @@ model::document model::write(std::string_view weights_file) const {
     extent numbers = 0;
     for (const parameter_facts& facts : program_->plan().parameters) numbers += facts.dimensions.size();
     detail::weights_to_write weights{*program_, notes_, {}, numbers <= detail::few_weights};
-    struct both {
-        detail::weights_to_write& weights;
-        const std::vector<layer_notes>& notes;
-    } context{weights, notes_};
-
     network_writer networks;
     networks.codecs = codecs_;
     networks.plan = program_->plan();
     networks.place.implied = implied_.get();
     networks.place.text = "/" + std::string(detail::key_of_type(settings_.type));
-    networks.context = &context;
+    networks.context = &weights;
     networks.write_weights = [](void* c, std::size_t step, const layer_codec& codec, object_writer& fields) {
-        static_cast<both*>(c)->weights.write(step, codec, fields);
+        static_cast<detail::weights_to_write*>(c)->write(step, codec, fields);
     };
     networks.write_notes = [](void* c, std::size_t step, object_writer& layer) {
-        const auto& notes = static_cast<both*>(c)->notes;
+        const auto& notes = static_cast<detail::weights_to_write*>(c)->notes;
         if (step >= notes.size()) return;
         detail::write_tensor_notes(layer, "inputTensor", notes[step].inputs);
         detail::write_tensor_notes(layer, "outputTensor", notes[step].outputs);
@@ -373,9 +360,6 @@ model parse(std::string_view json, const safetensors* weights, std::span<const l
     detail::weights_place place{weights};
     return detail::read_model(*root, codecs, options, place);
 }
-model parse(std::string_view json, const safetensors* weights, const load_options& options) {
-    return parse(json, weights, core_codecs(), options);
-}
 
 model load(const std::filesystem::path& path, std::span<const layer_codec> codecs, const load_options& options) {
     const auto root = detail::read_document(path);
@@ -388,9 +372,6 @@ model load(const std::filesystem::path& path, std::span<const layer_codec> codec
         throw error(problem.code(), place.loading ? what + ", where " + path.string() + " has its weights"
                                                   : path.string() + ": " + what);
     }
-}
-model load(const std::filesystem::path& path, const load_options& options) {
-    return load(path, core_codecs(), options);
 }
 
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit

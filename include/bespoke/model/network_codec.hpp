@@ -21,7 +21,7 @@ namespace bespoke {
 
 /// What a converter noted of a blob: "inputTensor" and "outputTensor" of a layer. Kept, not looked at.
 struct tensor_note {
-    std::int64_t rank = 0;
+    std::int32_t rank = 0;
     std::vector<std::int64_t> dimensions;
     friend bool operator==(const tensor_note&, const tensor_note&) = default;
 };
@@ -86,9 +86,7 @@ namespace detail {
 inline std::vector<tensor_note> read_tensor_notes(object_reader& layer, std::string_view key) {
     std::vector<tensor_note> notes;
     for (object_reader& in : layer.objects(key)) {
-        notes.push_back({in.integer("rank"), in.integers("dimValue")});
-        if (const auto rank = notes.back().rank; !std::in_range<std::int32_t>(rank))
-            in.fail(errc::bad_value, "rank", not_of_32_bits(rank));
+        notes.push_back({in.small_integer("rank"), in.integers("dimValue")});
         in.finish();
     }
     return notes;
@@ -96,7 +94,7 @@ inline std::vector<tensor_note> read_tensor_notes(object_reader& layer, std::str
 inline void write_tensor_notes(object_writer& layer, std::string_view key, const std::vector<tensor_note>& notes) {
     std::vector<object_writer> list;
     for (const tensor_note& note : notes) {
-        list.emplace_back().small_integer("rank", static_cast<std::int32_t>(note.rank));
+        list.emplace_back().small_integer("rank", note.rank);
         list.back().integers("dimValue", note.dimensions);
     }
     layer.objects(key, list);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../core/error.hpp"
+#include "../core/shape.hpp"
 #include "base64.hpp"
 #include "json.hpp"
 
@@ -20,13 +21,15 @@ namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 std::string in_quotes(std::string_view text);
 
 /// Reads one object of a document in protobuf's JSON mapping, member after member. A member that is absent
-/// or null has the default of its type. Throws `error` with the place of what does not fit:
+/// or null has the default of its type, or is an error in a complete object. Throws `error` with the place of what does
+/// not fit:
 /// "/neuralNetwork/layers/7/convolution/kernelSize/1: an integer wanted, "x" came". A document that was not read
 /// from text (convert/mlmodel.hpp) may hold bytes and repeated floats as binary values.
 class object_reader {
 public:
-    /// `json` is the nlohmann::json of the object; it must outlive the reader.
-    object_reader(const void* json, std::string place);
+    /// `json` is the nlohmann::json of the object; it must outlive the reader. Of one that is `complete` every member
+    /// that is read must be there, as in the objects inside it.
+    object_reader(const void* json, std::string place, bool complete = false);
 
     /// JSON pointer of the object.
     const std::string& place() const { return place_; }
@@ -40,11 +43,16 @@ public:
     bool boolean(std::string_view key);
     /// A number without a fraction, or one in a string.
     std::int64_t integer(std::string_view key);
+    std::int32_t small_integer(std::string_view key);
+    /// An integer from 0 to `most`, spelled as such.
+    std::uint64_t natural(std::string_view key, std::uint64_t most);
     double number(std::string_view key);
     /// A number that a float can hold.
     float real(std::string_view key);
     std::string text(std::string_view key);
     std::vector<std::int64_t> integers(std::string_view key);
+    /// Extents, as many as a shape may have.
+    shape extents(std::string_view key);
     std::vector<bool> booleans(std::string_view key);
     std::vector<float> reals(std::string_view key);
     /// Of base64, or a binary value.
@@ -70,9 +78,14 @@ public:
 private:
     const void* find(std::string_view key) const;
     const void* take(std::string_view key);
+    template <class Convert>
+    auto read(std::string_view key, const Convert& convert);
+    template <class Convert>
+    auto read_elements(std::string_view key, const Convert& convert);
 
     const void* json_;
     std::string place_;
+    bool complete_;
     std::vector<std::string> asked_;
 };
 
@@ -91,6 +104,7 @@ using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::object_reader;
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 namespace bespoke {
 namespace detail {
@@ -172,56 +186,14 @@ inline const std::string& to_text(const json& value, const std::string& place) {
     return value.get_ref<const std::string&>();
 }
 
-/// Calls `body(element, place)` for each element of an array.
-template <class Body>
-void each_element(const json& value, const std::string& place, const Body& body) {
-    if (!value.is_array()) unfit(place, "an array", value);
-    std::size_t number = 0;
-    for (const json& element : value) body(element, place + "/" + std::to_string(number++));
-}
-
-/// How many edits (insert, delete, replace) lead from a to b.
-inline std::size_t edits(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t diagonal = row[0];
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t above = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0u : 1u)});
-            diagonal = above;
-        }
-    }
-    return row[b.size()];
-}
-
-/// ", did you mean "convolution"?", or nothing where no candidate is near.
-inline std::string suggestion(std::string_view name, std::span<const std::string> candidates) {
-    const auto plain = [](std::string_view text) {
-        std::string result;
-        for (char c : text.substr(0, 60))
-            if (c != '_') result += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-        return result;
-    };
-    std::string_view best;
-    std::size_t least = 1 + std::min<std::size_t>(name.size() / 3, 3);
-    for (const auto& candidate : candidates) {
-        const std::size_t distance = edits(plain(name), plain(candidate));
-        if (distance >= least) continue;
-        least = distance;
-        best = candidate;
-    }
-    return best.empty() ? "" : ", did you mean " + in_quotes(best) + "?";
-}
-
 }  // namespace detail
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
 std::string in_quotes(std::string_view text) { return "\"" + detail::excerpt(text) + "\""; }
 
-object_reader::object_reader(const void* json, std::string place) : json_(json), place_(std::move(place)) {
+object_reader::object_reader(const void* json, std::string place, bool complete)
+    : json_(json), place_(std::move(place)), complete_(complete) {
     if (json_ != nullptr && !detail::as_json(json_).is_object())
         detail::unfit(place_.empty() ? "/" : place_, "an object", detail::as_json(json_));
 }
@@ -235,7 +207,9 @@ const void* object_reader::find(std::string_view key) const {
 }
 const void* object_reader::take(std::string_view key) {
     asked_.emplace_back(key);
-    return find(key);
+    const void* const member = find(key);
+    if (complete_ && member == nullptr) fail(errc::bad_value, key, "it is missing");
+    return member;
 }
 bool object_reader::has(std::string_view key) const { return find(key) != nullptr; }
 bool object_reader::is_binary(std::string_view key) const {
@@ -257,42 +231,56 @@ std::size_t object_reader::length(std::string_view key) const {
     return value.is_array() ? value.size() : (detail::unfit(place(key), "an array", value), std::size_t{0});
 }
 
-bool object_reader::boolean(std::string_view key) {
+/// What `convert(value, place)` makes of the member; where it is absent, the default of that type.
+template <class Convert>
+auto object_reader::read(std::string_view key, const Convert& convert) {
     const void* member = take(key);
-    return member != nullptr && detail::to_boolean(detail::as_json(member), place(key));
+    using result = std::remove_cvref_t<decltype(convert(detail::as_json(member), place(key)))>;
+    return member == nullptr ? result{} : convert(detail::as_json(member), place(key));
 }
-std::int64_t object_reader::integer(std::string_view key) {
-    const void* member = take(key);
-    return member == nullptr ? 0 : detail::to_integer(detail::as_json(member), place(key));
+/// The same of each element of an array.
+template <class Convert>
+auto object_reader::read_elements(std::string_view key, const Convert& convert) {
+    std::vector<std::remove_cvref_t<decltype(convert(detail::as_json(nullptr), place_))>> values;
+    if (const void* member = take(key)) {
+        const std::string where = place(key);
+        const auto& array = detail::as_json(member);
+        if (!array.is_array()) detail::unfit(where, "an array", array);
+        for (const detail::json& element : array)
+            values.push_back(convert(element, where + "/" + std::to_string(values.size())));
+    }
+    return values;
 }
-double object_reader::number(std::string_view key) {
-    const void* member = take(key);
-    return member == nullptr ? 0 : detail::to_number(detail::as_json(member), place(key));
+
+bool object_reader::boolean(std::string_view key) { return read(key, detail::to_boolean); }
+std::int64_t object_reader::integer(std::string_view key) { return read(key, detail::to_integer); }
+std::int32_t object_reader::small_integer(std::string_view key) {
+    const std::int64_t number = integer(key);
+    if (!std::in_range<std::int32_t>(number))
+        fail(errc::bad_value, key, "an integer of 32 bits wanted, " + std::to_string(number) + " came");
+    return static_cast<std::int32_t>(number);
 }
-float object_reader::real(std::string_view key) {
-    const void* member = take(key);
-    return member == nullptr ? 0 : detail::to_real(detail::as_json(member), place(key));
+std::uint64_t object_reader::natural(std::string_view key, std::uint64_t most) {
+    return read(key, [&](const detail::json& value, const std::string& where) {
+        if (value.is_number_unsigned() && value.get<std::uint64_t>() <= most) return value.get<std::uint64_t>();
+        detail::unfit(where, "an integer from 0 to " + std::to_string(most), value);
+    });
 }
-std::string object_reader::text(std::string_view key) {
-    const void* member = take(key);
-    return member == nullptr ? "" : detail::to_text(detail::as_json(member), place(key));
-}
+double object_reader::number(std::string_view key) { return read(key, detail::to_number); }
+float object_reader::real(std::string_view key) { return read(key, detail::to_real); }
+std::string object_reader::text(std::string_view key) { return read(key, detail::to_text); }
 std::vector<std::int64_t> object_reader::integers(std::string_view key) {
-    std::vector<std::int64_t> values;
-    if (const void* member = take(key))
-        detail::each_element(detail::as_json(member), place(key), [&](const auto& element, const auto& where) {
-            values.push_back(detail::to_integer(element, where));
-        });
-    return values;
+    return read_elements(key, detail::to_integer);
 }
-std::vector<bool> object_reader::booleans(std::string_view key) {
-    std::vector<bool> values;
-    if (const void* member = take(key))
-        detail::each_element(detail::as_json(member), place(key), [&](const auto& element, const auto& where) {
-            values.push_back(detail::to_boolean(element, where));
-        });
-    return values;
+shape object_reader::extents(std::string_view key) {
+    const auto numbers = integers(key);
+    if (numbers.size() > max_rank)
+        fail(errc::bad_value, key,
+             "at most " + std::to_string(max_rank) + " numbers wanted, " + std::to_string(numbers.size()) + " came");
+    return shape(std::span<const extent>(numbers));
 }
+std::vector<bool> object_reader::booleans(std::string_view key) { return read_elements(key, detail::to_boolean); }
+std::vector<std::string> object_reader::texts(std::string_view key) { return read_elements(key, detail::to_text); }
 std::vector<float> object_reader::reals(std::string_view key) {
     std::vector<float> values;
     if (const void* member = take(key)) {
@@ -325,14 +313,6 @@ std::vector<std::byte> object_reader::bytes(std::string_view key) {
     if (!decoded) fail(errc::malformed_file, key, "base64 wanted");
     return *std::move(decoded);
 }
-std::vector<std::string> object_reader::texts(std::string_view key) {
-    std::vector<std::string> values;
-    if (const void* member = take(key))
-        detail::each_element(detail::as_json(member), place(key), [&](const auto& element, const auto& where) {
-            values.push_back(detail::to_text(element, where));
-        });
-    return values;
-}
 std::size_t object_reader::enumerator(std::string_view key, std::span<const std::string_view> names,
                                       std::span<const std::int64_t> numbers) {
     const auto number_of = [&](std::size_t i) { return numbers.empty() ? static_cast<std::int64_t>(i) : numbers[i]; };
@@ -357,13 +337,11 @@ std::map<std::string, std::string> object_reader::map_of_texts(std::string_view 
     }
     return values;
 }
-object_reader object_reader::object(std::string_view key) { return {take(key), place(key)}; }
+object_reader object_reader::object(std::string_view key) { return {take(key), place(key), complete_}; }
 std::vector<object_reader> object_reader::objects(std::string_view key) {
-    std::vector<object_reader> readers;
-    if (const void* member = take(key))
-        detail::each_element(detail::as_json(member), place(key),
-                             [&](const auto& element, const auto& where) { readers.emplace_back(&element, where); });
-    return readers;
+    return read_elements(key, [this](const detail::json& element, const std::string& where) {
+        return object_reader(&element, where, complete_);
+    });
 }
 
 std::string_view object_reader::one_of(std::span<const std::string_view> keys) {

@@ -43,7 +43,7 @@ inline bool is_alike(const feature_type& a, const feature_type& b) {
 
 /// The training input that is the target of a cross entropy: the one that it names. Where none is called so, and it
 /// looks at the probabilities of a classifier, it is the label, which coremltools describes in that place.
-inline const std::string& target_of(const categorical_cross_entropy_loss_layer& loss, const model_settings& settings,
+inline const std::string& target_of(const categorical_cross_entropy& loss, const model_settings& settings,
                                     const plan_view& plan) {
     const model_description& about = settings.description;
     if (settings.type != model_type::neural_network_classifier || find_feature(about.training_input, loss.target) ||
@@ -61,19 +61,11 @@ inline model_losses losses_of(const model_settings& settings, const plan_view& p
     model_losses result;
     for (const loss_layer& layer : settings.update_parameters->loss_layers)
         std::visit(
-            [&]<class L>(const L& l) {
-                std::string target = l.target;
-                if constexpr (std::is_same_v<L, mean_squared_error_loss_layer>) {
-                    result.losses.push_back(mean_squared_error{.input = l.input, .target = target});
-                } else if constexpr (std::is_same_v<L, binary_cross_entropy_with_logits_loss_layer>) {
-                    result.losses.push_back(binary_cross_entropy_with_logits{.input = l.input, .target = target});
-                } else if constexpr (std::is_same_v<L, huber_loss_layer>) {
-                    result.losses.push_back(huber{.input = l.input, .target = target, .delta = l.delta});
-                } else {
-                    target = target_of(l, settings, plan);
-                    result.losses.push_back(categorical_cross_entropy{.input = l.input, .target = target});
-                }
-                result.targets.push_back(std::move(target));
+            [&](auto loss) {
+                if constexpr (std::is_same_v<decltype(loss), categorical_cross_entropy>)
+                    loss.target = target_of(loss, settings, plan);
+                result.targets.push_back(loss.target);
+                result.losses.emplace_back(std::move(loss));
             },
             layer.type);
     return result;
@@ -218,11 +210,7 @@ std::vector<std::string> check_updatable(const model& m) {
 
 learner<float> make_learner(model& m, const std::vector<features>& examples, const update_options& options) {
     const model_settings& settings = m.settings();
-    if (const auto reasons = check_updatable(m); !reasons.empty()) {
-        std::string all = "this model cannot be updated";
-        for (const auto& reason : reasons) all += "\n  " + reason;
-        throw error(errc::not_updatable, all);
-    }
+    throw_reasons("this model cannot be updated", check_updatable(m));
     if (examples.empty()) throw error(errc::bad_argument, "update: at least one example wanted, none came");
     const network_update_parameters& update = *settings.update_parameters;
     learner<float> result;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../training/losses.hpp"
 #include "object_reader.hpp"
 #include "object_writer.hpp"
 
@@ -45,37 +46,12 @@ struct int64_parameter {
     friend bool operator==(const int64_parameter&, const int64_parameter&);
 };
 
-/// -log of the probability that the blob `input` gives to the class in the training feature `target`. Of a classifier's
-/// probabilities the class may also be the label, in the training feature that `predicted_feature_name` names.
-struct categorical_cross_entropy_loss_layer {
-    std::string input, target;
-    static constexpr auto key = "categoricalCrossEntropyLossLayer";
-    friend bool operator==(const categorical_cross_entropy_loss_layer&, const categorical_cross_entropy_loss_layer&);
-};
-/// Mean of the squared differences between the blob `input` and the training feature `target`.
-struct mean_squared_error_loss_layer {
-    std::string input, target;
-    static constexpr auto key = "meanSquaredErrorLossLayer";
-    friend bool operator==(const mean_squared_error_loss_layer&, const mean_squared_error_loss_layer&);
-};
-/// `binary_cross_entropy_with_logits` and `huber`, which the specification lacks: {"bespoke": {key: {"input": ...}}}.
-struct binary_cross_entropy_with_logits_loss_layer {
-    std::string input, target;
-    static constexpr auto key = "binaryCrossEntropyWithLogitsLossLayer";
-    friend bool operator==(const binary_cross_entropy_with_logits_loss_layer&,
-                           const binary_cross_entropy_with_logits_loss_layer&);
-};
-struct huber_loss_layer {
-    std::string input, target;
-    double delta = 1;
-    static constexpr auto key = "huberLossLayer";
-    friend bool operator==(const huber_loss_layer&, const huber_loss_layer&);
-};
+/// A loss of the blob `input` and the training feature `target`. Of a cross entropy of a classifier's probabilities the
+/// class may also be the label, in the training feature that `predicted_feature_name` names. The last two, which the
+/// specification lacks, are {"bespoke": {key: {"input": ...}}}.
 struct loss_layer {
     std::string name;
-    std::variant<categorical_cross_entropy_loss_layer, mean_squared_error_loss_layer,
-                 binary_cross_entropy_with_logits_loss_layer, huber_loss_layer>
-        type;
+    std::variant<categorical_cross_entropy, mean_squared_error, binary_cross_entropy_with_logits, huber> type;
     friend bool operator==(const loss_layer&, const loss_layer&);
 };
 
@@ -112,16 +88,12 @@ object_writer write_update_parameters(const network_update_parameters& parameter
 }  // namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit
 
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::adam_optimizer;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::binary_cross_entropy_with_logits_loss_layer;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::categorical_cross_entropy_loss_layer;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::double_parameter;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::double_range;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::huber_loss_layer;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::int64_parameter;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::int64_range;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::int64_set;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::loss_layer;
-using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::mean_squared_error_loss_layer;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::network_update_parameters;
 using define_BESPOKE_IMPLEMENTATION_in_one_translation_unit::sgd_optimizer;
 
@@ -212,11 +184,6 @@ namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 bool operator==(const int64_set&, const int64_set&) = default;
 bool operator==(const double_parameter&, const double_parameter&) = default;
 bool operator==(const int64_parameter&, const int64_parameter&) = default;
-bool operator==(const categorical_cross_entropy_loss_layer&, const categorical_cross_entropy_loss_layer&) = default;
-bool operator==(const mean_squared_error_loss_layer&, const mean_squared_error_loss_layer&) = default;
-bool operator==(const binary_cross_entropy_with_logits_loss_layer&,
-                const binary_cross_entropy_with_logits_loss_layer&) = default;
-bool operator==(const huber_loss_layer&, const huber_loss_layer&) = default;
 bool operator==(const loss_layer&, const loss_layer&) = default;
 bool operator==(const sgd_optimizer&, const sgd_optimizer&) = default;
 bool operator==(const adam_optimizer&, const adam_optimizer&) = default;
@@ -249,10 +216,9 @@ network_update_parameters read_update_parameters(object_reader& in) {
     for (object_reader& loss : in.objects("lossLayers")) {
         loss_layer& layer = result.loss_layers.emplace_back();
         layer.name = loss.text("name");
-        static constexpr std::string_view kinds[] = {categorical_cross_entropy_loss_layer::key,
-                                                     mean_squared_error_loss_layer::key, "bespoke"};
-        static constexpr std::string_view own_kinds[] = {binary_cross_entropy_with_logits_loss_layer::key,
-                                                         huber_loss_layer::key};
+        static constexpr std::string_view kinds[] = {categorical_cross_entropy::key, mean_squared_error::key,
+                                                     "bespoke"};
+        static constexpr std::string_view own_kinds[] = {binary_cross_entropy_with_logits::key, huber::key};
         std::string_view kind = loss.one_of(kinds);
         object_reader owner = loss;
         if (kind == kinds[2]) {
@@ -261,9 +227,9 @@ network_update_parameters read_update_parameters(object_reader& in) {
         }
         if (kind.empty()) owner.fail(errc::bad_value, "", "a loss wanted, none came");
         object_reader type = owner.object(kind);
-        if (kind == kinds[1]) layer.type = mean_squared_error_loss_layer{};
-        if (kind == own_kinds[0]) layer.type = binary_cross_entropy_with_logits_loss_layer{};
-        if (kind == own_kinds[1]) layer.type = huber_loss_layer{};
+        if (kind == kinds[1]) layer.type = mean_squared_error{};
+        if (kind == own_kinds[0]) layer.type = binary_cross_entropy_with_logits{};
+        if (kind == own_kinds[1]) layer.type = huber{};
         std::visit(
             [&](auto& fields) {
                 fields.input = type.text("input");

@@ -204,7 +204,7 @@ void engine<T>::measure() {
     if (this->is_measured()) return;
     this->begin_measure();
     std::vector<std::pair<std::size_t, extent>> scattered;
-    const extent threads = this->threads() != nullptr ? static_cast<extent>(this->threads()->size()) : 1;
+    const auto threads = static_cast<extent>(this->thread_count());
     for (std::size_t step = 0; step < attached_.size(); ++step) {
         auto& [layer, functions, ask, runs, stale] = attached_[step];
         runs = unprepared::never;

@@ -72,6 +72,7 @@ struct training_state {
     };
     std::size_t element_size;
     std::vector<std::string> layers{};  ///< their types, as errors say them: "innerProduct"
+    std::vector<std::string> losses{};  ///< likewise: "huberLossLayer, delta 0.25"
     std::vector<parameter> parameters{};
     std::string optimizer{};  ///< "clip_by_global_norm, adam, decay_weights"
     std::vector<hyper_parameter> hyper_parameters{};
@@ -92,6 +93,7 @@ training_state trainer<T>::state() const {
         const std::string_view place = p[step.place], type = place.substr(std::min(place.rfind('('), place.size()));
         result.layers.emplace_back(type.ends_with(')') ? type.substr(1, type.size() - 2) : "");  // it was too long
     }
+    for (const any_loss<T>& loss : losses_) result.losses.push_back(loss.name());
     result.steps = steps_;
     result.moments = static_cast<std::uint64_t>(chosen.moments());
     const auto list = chosen.parameters();
@@ -146,7 +148,7 @@ void trainer<T>::restore(const training_state& from) {
         if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
     };
     const auto& facts = plan().parameters;
-    const bool has_kept = examples_.count() > 0 && std::ranges::count(plan_.trained_steps, 0) > 0;
+    const bool has_kept = examples_.count() > 0 && plan_.has_frozen();
     buffer<T> kept(chosen.moments() * gradients_.size());
     std::vector<std::pair<std::size_t, T*>> changed;
     std::size_t k = 0;

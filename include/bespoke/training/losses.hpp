@@ -22,6 +22,7 @@ namespace bespoke {
 struct categorical_cross_entropy {
     std::string input{}, target{};
 
+    static constexpr auto key = "categoricalCrossEntropyLossLayer";  ///< in documents
     static constexpr bool from_softmax = true;
 
     static extent target_size(const shape&) { return 1; }
@@ -64,6 +65,7 @@ struct categorical_cross_entropy {
 struct mean_squared_error {
     std::string input{}, target{};
 
+    static constexpr auto key = "meanSquaredErrorLossLayer";  ///< in documents
     static constexpr bool from_softmax = false;
 
     static extent target_size(const shape& x) { return x.size(); }
@@ -123,6 +125,7 @@ double mean_over_elements(dynamic_view<const T> x, const T* target, dynamic_view
 struct binary_cross_entropy_with_logits {
     std::string input{}, target{};
 
+    static constexpr auto key = "binaryCrossEntropyWithLogitsLossLayer";  ///< in documents
     static constexpr bool from_softmax = false;
 
     static extent target_size(const shape& x) { return x.size(); }
@@ -155,6 +158,7 @@ struct huber {
     std::string input{}, target{};
     double delta = 1;
 
+    static constexpr auto key = "huberLossLayer";  ///< in documents
     static constexpr bool from_softmax = false;
 
     static extent target_size(const shape& x) { return x.size(); }
@@ -188,6 +192,8 @@ struct huber {
 /// example after the other. Adds the gradient with respect to x to dx, which is null where nobody wants it: `if (dx)`.
 /// x has the stride 0 where the blob does not depend on an input: it is the same for every example, and dx sums over
 /// them.
+///
+/// With a fifth one, `static constexpr std::string_view key`, the checkpoint of another loss is refused.
 template <class L>
 concept loss = requires(const L& l, const shape& s, const float* target, dynamic_view<const float> x,
                         dynamic_view<float> dx) {
@@ -198,17 +204,12 @@ concept loss = requires(const L& l, const shape& s, const float* target, dynamic
     { l(x, x, target, dx) } -> std::convertible_to<double>;
 } && std::copyable<L>;
 
-/// What has a member of a loss, and is to be told where it lacks another.
-template <class L>
-concept meant_as_loss = requires { &L::input; } || requires { L::from_softmax; } || requires { &L::target_size; } ||
-                        requires { &L::check_target; } || requires { &L::operator(); } || loss<L>;
-
 /// A loss of any type, as a trainer keeps it: one virtual call a mini-batch.
 template <class T>
 class any_loss {
 public:
     template <class L>
-        requires(!std::same_as<L, any_loss> && meant_as_loss<L>)
+        requires(!std::same_as<L, any_loss> && single_object<L>)
     any_loss(L chosen) {
         static_assert(loss<L>, "a loss has input, from_softmax, target_size(shape), check_target(shape, target) and "
                                "operator()(x, y, target, dx): see the concept `loss`");
@@ -216,6 +217,8 @@ public:
     }
 
     const std::string& input() const { return self_->input; }
+    /// For who compares losses: its key, if it says one, and its delta.
+    const std::string& name() const { return self_->name; }
     bool from_softmax() const { return self_->from_softmax; }
     extent target_size(const shape& x) const { return self_->target_size(x); }
     sentence check_target(const shape& x, const T* target) const { return self_->check_target(x, target); }
@@ -229,10 +232,11 @@ public:
 
 private:
     struct interface {
-        std::string input;
+        std::string input, name;
         bool from_softmax;
 
-        interface(std::string name, bool softmax) : input(std::move(name)), from_softmax(softmax) {}
+        interface(std::string blob, std::string called, bool softmax)
+            : input(std::move(blob)), name(std::move(called)), from_softmax(softmax) {}
         virtual ~interface() = default;
         virtual extent target_size(const shape& x) const = 0;
         virtual sentence check_target(const shape& x, const T* target) const = 0;
@@ -251,7 +255,7 @@ template <class T>
 template <class L>
 class any_loss<T>::holder final : public interface {
 public:
-    explicit holder(L chosen) : interface(chosen.input, L::from_softmax), loss_(std::move(chosen)) {}
+    explicit holder(L chosen) : interface(chosen.input, name_of(chosen), L::from_softmax), loss_(std::move(chosen)) {}
     extent target_size(const shape& x) const override { return loss_.target_size(x); }
     sentence check_target(const shape& x, const T* target) const override { return loss_.check_target(x, target); }
     double evaluate(dynamic_view<const T> x, dynamic_view<const T> y, const T* target,
@@ -260,6 +264,17 @@ public:
     }
 
 private:
+    static std::string name_of(const L& chosen) {
+        std::string name = "own";
+        if constexpr (requires { std::string_view(L::key); }) name = L::key;
+        if constexpr (requires { static_cast<double>(chosen.delta); }) {
+            char digits[32];
+            std::snprintf(digits, sizeof digits, "%.17g", static_cast<double>(chosen.delta));
+            name.append(", delta ").append(digits);
+        }
+        return name;
+    }
+
     L loss_;
 };
 

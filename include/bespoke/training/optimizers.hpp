@@ -261,18 +261,12 @@ inline void check_parameters(std::span<const optimizer_parameters> list, const c
     }
 }
 
-/// What has a member of an optimizer, and is to be told where it lacks the other.
-template <class O>
-concept meant_as_optimizer =
-    requires { &O::moments; } || requires { &O::operator(); } ||
-    requires(const O& o, std::span<const update_slot<float>> slots, float* state) { o.apply(slots, state, 0, 0); };
-
 /// An optimizer of any type, as a trainer keeps it: one virtual call a mini-batch.
 template <class T>
 class any_optimizer {
 public:
     template <class O>
-        requires(!std::same_as<O, any_optimizer> && meant_as_optimizer<O>)
+        requires(!std::same_as<O, any_optimizer> && single_object<O>)
     any_optimizer(O chosen) {
         static_assert(optimizer<O>, "an optimizer has moments() and apply(slots, state, total, step): see the concept "
                                     "`optimizer`");

@@ -20,6 +20,12 @@ namespace bespoke {
 
 struct training_state;
 
+/// Throws errc::not_updatable with `what` and the reasons for it, if there are any.
+inline void throw_reasons(std::string what, const std::vector<std::string>& reasons) {
+    for (const auto& reason : reasons) what += "\n  " + reason;
+    if (!reasons.empty()) throw error(errc::not_updatable, what);
+}
+
 /// Trains a network: keeps examples, runs mini-batches of them forward and backward, and lets an optimizer
 /// change the parameters.
 ///
@@ -166,11 +172,7 @@ template <class T>
 trainer<T>::trainer(trainable<T> network, std::vector<any_loss<T>> losses, any_optimizer<T> optimizer, train which)
     : network_(network), losses_(std::move(losses)), optimizer_(std::move(optimizer)),
       sites_(find_sites(network.plan(), losses_)), plan_(network.plan(), which, sites_) {
-    if (const auto reasons = reasons_of(network.plan(), losses_, sites_, plan_); !reasons.empty()) {
-        std::string all = "this network cannot be trained";
-        for (const auto& reason : reasons) all += "\n  " + reason;
-        throw error(errc::not_updatable, all);
-    }
+    throw_reasons("this network cannot be trained", reasons_of(network.plan(), losses_, sites_, plan_));
     check_parameters(optimizer_.parameters(), "trainer: ");
     extent total = 0;
     const auto& facts = network_.plan().parameters;
@@ -205,9 +207,8 @@ bool trainer<T>::take(std::size_t examples, std::span<const example_data<T>> inp
     const plan_view& p = core().plan();
     if (p.open) core().reserve(1);  // the shapes as they are planned
     check(examples, inputs, targets);
-    const bool complete = std::ranges::count(plan_.trained_steps, 0) == 0;
-    examples_.take(p, plan_.borders, examples, inputs, targets, complete);
-    return !complete;
+    examples_.take(p, plan_.borders, examples, inputs, targets, !plan_.has_frozen());
+    return plan_.has_frozen();
 }
 
 template <class T>

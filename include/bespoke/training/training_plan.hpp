@@ -79,6 +79,9 @@ struct training_plan {
         place(p, losses);
     }
 
+    /// Whether there are steps that run once an example.
+    bool has_frozen() const { return std::ranges::find(trained_steps, 0) != trained_steps.end(); }
+
 private:
     static constexpr std::size_t npos = blob_facts::npos;
 
@@ -188,9 +191,8 @@ private:
 
     /// Whether steps before a training or a loss look at the values of a blob by themselves.
     bool is_border(std::size_t blob, std::span<const loss_site> losses) const {
-        for (const auto& l : losses)
-            if (l.input == blob || l.output == blob) return true;
-        return std::ranges::find(borders, blob) != borders.end();
+        const auto looks = [&](const loss_site& l) { return l.input == blob || l.output == blob; };
+        return std::ranges::any_of(losses, looks) || std::ranges::find(borders, blob) != borders.end();
     }
 
     /// A step finishes the one before it here as well where no backward pass wants the values between them.
@@ -294,9 +296,7 @@ private:
         for (std::size_t b = 0; b < p.blobs.size(); ++b) gradient_offset[b] = gradient_offset[home[b]];
     }
     static bool is_loss_input(std::size_t blob, std::span<const loss_site> losses) {
-        for (const auto& l : losses)
-            if (l.input == blob) return true;
-        return false;
+        return std::ranges::find(losses, blob, &loss_site::input) != losses.end();
     }
 };
 
