@@ -177,7 +177,8 @@ void write_checkpoint(const std::filesystem::path& path, const training_state& s
     facts["steps"] = state.steps;
     facts["moments"] = state.moments;
     facts["optimizer"] = state.optimizer;
-    facts["layers"] = state.layers;
+    detail::json& layers = facts["layers"] = detail::json::value_t::array;
+    for (const std::string& layer : state.layers) layers.push_back(layer);  // see json_document: no list of its own
     detail::json &numbers = facts["hyperParameters"] = detail::json::object(),
                  &notes = facts["notes"] = detail::json::object();
     for (const auto& [name, value] : state.hyper_parameters) numbers[name] = detail::json_of(value);
