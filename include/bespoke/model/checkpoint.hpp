@@ -78,8 +78,9 @@ public:
     }
     void read(const std::string& name, double& to) {
         const json& value = member(name);
-        if (value == "Infinity" || value == "-Infinity")
-            to = value == "Infinity" ? std::numeric_limits<double>::infinity()
+        const auto* const text = value.get_ptr<const std::string*>();  // a comparison of `value` would want memory
+        if (text != nullptr && (*text == "Infinity" || *text == "-Infinity"))
+            to = *text == "Infinity" ? std::numeric_limits<double>::infinity()
                                      : -std::numeric_limits<double>::infinity();
         else if (value.is_number())
             to = value.get<double>();
