@@ -586,4 +586,12 @@ TEST_CASE("network_files: a checkpoint for which there is no memory throws, and 
     CHECK(with_scarce_memory([&] { training.load_checkpoint(f.path); }, unchanged) > 0);
     save("1");
     CHECK(read_file(f.path) == written);
+
+    const training_setup<float> setup{
+        .examples = 2, .inputs = {x}, .losses = {mean_squared_error{}}, .targets = {y}, .with = adam{}};
+    const auto task = [&] { static_cast<void>(update(net, setup, {.epochs = 1, .checkpoint = f.path})); };
+    const auto begin = [&] { std::filesystem::remove(f.path); };
+    begin();
+    CHECK(with_scarce_memory(task, begin) > 0);
+    CHECK(with_scarce_memory(task, [] {}) > 0);  // it goes on
 }
