@@ -33275,9 +33275,10 @@ inline readable_file open_to_read(const std::filesystem::path& path) {
 /// A new file beside `target` that vanishes with this object unless it is renamed.
 class temporary_file {
 public:
-    explicit temporary_file(const std::filesystem::path& target) : target_(resolved(target)) {}
+    explicit temporary_file(const std::filesystem::path& target)
+        : target_(resolved(target)), folder_(target_.has_parent_path() ? target_.parent_path() : ".") {}
     temporary_file(temporary_file&& other) noexcept
-        : target_(std::move(other.target_)), path_(std::move(other.path_)),
+        : target_(std::move(other.target_)), folder_(std::move(other.folder_)), path_(std::move(other.path_)),
           exists_(std::exchange(other.exists_, false)) {}
     temporary_file& operator=(temporary_file&&) = delete;
     ~temporary_file() {
@@ -33305,11 +33306,10 @@ public:
         if (problem) throw_io(target_, "cannot replace", problem.value());
         exists_ = false;
     }
-    /// Makes the new name itself outlive a crash.
+    /// Makes the new name itself outlive a crash. Wants no memory: the file has changed.
     void sync_folder() const {
 #ifndef _WIN32
-        const auto folder = target_.has_parent_path() ? target_.parent_path() : std::filesystem::path(".");
-        const int handle = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        const int handle = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         // Some file systems cannot sync a folder and say EINVAL; there is nothing more to be done there.
         const bool failed = handle < 0 || (::fsync(handle) != 0 && errno != EINVAL);
         const int reason = errno;
@@ -33352,7 +33352,7 @@ private:
 #endif
     }
 
-    std::filesystem::path target_, path_;
+    std::filesystem::path target_, folder_, path_;
     bool exists_ = false;
 };
 
@@ -35066,6 +35066,15 @@ constexpr std::array<std::string_view, 2> enumerators(image_shape_mapping) {
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
+/// No std::monostate: a copy of a variant of that and vectors alone destroys, with libstdc++ 12, what it has not made
+/// yet, where there is no memory for it.
+struct no_class_labels {
+    constexpr no_class_labels() = default;
+    constexpr no_class_labels(const no_class_labels&) noexcept {}
+    constexpr no_class_labels& operator=(const no_class_labels&) noexcept { return *this; }
+    friend constexpr bool operator==(const no_class_labels&, const no_class_labels&) { return true; }
+};
+
 /// All that a model says beside its layers. The names are the specification's.
 struct model_settings {
     std::int32_t specification_version = 4;
@@ -35077,7 +35086,7 @@ struct model_settings {
     std::vector<image_preprocessing> preprocessing{};
     /// Of a classifier: a name or a number for each element of the blob `label_probability_layer_name` (empty:
     /// what the last layer writes).
-    std::variant<std::monostate, string_sequence, int64_sequence> class_labels{};
+    std::variant<no_class_labels, string_sequence, int64_sequence> class_labels{};
     std::string label_probability_layer_name{};
     std::optional<network_update_parameters> update_parameters{};
 
@@ -35897,8 +35906,9 @@ public:
     }
     void read(const std::string& name, double& to) {
         const json& value = member(name);
-        if (value == "Infinity" || value == "-Infinity")
-            to = value == "Infinity" ? std::numeric_limits<double>::infinity()
+        const auto* const text = value.get_ptr<const std::string*>();  // a comparison of `value` would want memory
+        if (text != nullptr && (*text == "Infinity" || *text == "-Infinity"))
+            to = *text == "Infinity" ? std::numeric_limits<double>::infinity()
                                      : -std::numeric_limits<double>::infinity();
         else if (value.is_number())
             to = value.get<double>();
@@ -35996,16 +36006,19 @@ void write_checkpoint(const std::filesystem::path& path, const training_state& s
     facts["steps"] = state.steps;
     facts["moments"] = state.moments;
     facts["optimizer"] = state.optimizer;
-    facts["layers"] = state.layers;
+    detail::json& layers = facts["layers"] = detail::json::value_t::array;
+    for (const std::string& layer : state.layers) layers.push_back(layer);  // see json_document: no list of its own
     detail::json &numbers = facts["hyperParameters"] = detail::json::object(),
                  &notes = facts["notes"] = detail::json::object();
     for (const auto& [name, value] : state.hyper_parameters) numbers[name] = detail::json_of(value);
     for (const auto& [name, value] : state.notes) notes[name] = value;
-    if (state.cursor)
+    if (state.cursor) {
+        detail::json& task = facts["task"] = detail::json::value_t::object;
         update_cursor::each(*state.cursor, [&]<class V>(const std::string& name, const V& value) {
-            if constexpr (std::is_same_v<V, double>) facts["task"][name] = detail::json_of(value);
-            else facts["task"][name] = value;
+            if constexpr (std::is_same_v<V, double>) task[name] = detail::json_of(value);
+            else task[name] = value;
         });
+    }
     std::string text;
     try {
         text = facts.dump();
