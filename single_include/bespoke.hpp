@@ -22349,7 +22349,7 @@ struct named {
     constexpr explicit named(std::string_view text) : name(text) {}
 };
 
-/// Names the blobs that a layer reads, instead of what the layer before it writes: of several blobs, the last.
+/// Names the blobs that a layer reads, instead of what the layer before it writes, if that is one blob.
 struct from : name_list {
     using name_list::name_list;
 };
@@ -23868,9 +23868,14 @@ protected:
     }
 
     constexpr void fail_no_input() {
-        fail({errc::unknown_name, sentence(plan_.blobs.empty() ? "no input: there is no layer before it"
-                                                               : "no input: the layer before it writes nothing of its "
-                                                                 "own, so the input has to be named")});
+        if (plan_.blobs.empty()) return fail({errc::unknown_name, sentence("no input: there is no layer before it")});
+        fail({errc::unknown_name, sentence("no input: the layer before it ", why_no_default(plan_.steps.size() - 1),
+                                           ", so the input has to be named")});
+    }
+    /// What the last of `steps` does instead of writing one blob.
+    constexpr const char* why_no_default(std::size_t steps) const {
+        return steps > 0 && plan_.steps[steps - 1].output_count > 1 ? "writes several blobs"
+                                                                    : "writes nothing of its own";
     }
 
     constexpr std::string_view text(text_range range) const { return {plan_.text.data() + range.begin, range.size}; }
@@ -23957,7 +23962,7 @@ public:
     /// The values of a blob that was just told.
     constexpr void know(std::size_t blob, const std::vector<double>& values) { values_.add(blob, values, {}); }
 
-    /// Declares an output of the network. Without any, it is what the last layer writes.
+    /// Declares an output of the network. Without any, it is the one blob that the last layer writes.
     constexpr void output(std::string_view name) {
         if (failed()) return;
         current_ = sentence("output \"", name, "\"");
@@ -24152,8 +24157,8 @@ public:
         if (plan_.steps.empty()) return fail(value_fault("a network needs at least one layer"));
         if (plan_.outputs.empty()) {
             if (previous_ == npos)
-                return fail(value_fault("no output: the last layer writes nothing of its own, so name the blob that "
-                                        "is the output of the network"));
+                return fail(value_fault("no output: the last layer ", why_no_default(plan_.steps.size()),
+                                        ", so name the blob that is the output of the network"));
             plan_.outputs.push_back(previous_);
         }
         for (const blob_facts& blob : plan_.blobs) plan_.open |= blob.open.any;
@@ -24259,7 +24264,7 @@ private:
             plan_.steps[number].open |= plan_.blobs[blob].open.any;
             plan_.links.push_back(blob);
             ++plan_.steps[number].output_count;
-            previous_ = blob;
+            previous_ = shapes.size() == 1 ? blob : npos;  // which of several is meant has to be said
         }
         if (in_loop()) plan_.steps[number].logged = true;
     }
@@ -33392,9 +33397,10 @@ inline readable_file open_to_read(const std::filesystem::path& path) {
 /// A new file beside `target` that vanishes with this object unless it is renamed. Where it can, it has no name before.
 class temporary_file {
 public:
-    explicit temporary_file(const std::filesystem::path& target) : target_(resolved(target)) {}
+    explicit temporary_file(const std::filesystem::path& target)
+        : target_(resolved(target)), folder_(target_.has_parent_path() ? target_.parent_path() : ".") {}
     temporary_file(temporary_file&& other) noexcept
-        : target_(std::move(other.target_)), path_(std::move(other.path_)),
+        : target_(std::move(other.target_)), folder_(std::move(other.folder_)), path_(std::move(other.path_)),
           exists_(std::exchange(other.exists_, false)), nameless_(std::move(other.nameless_)) {}
     temporary_file& operator=(temporary_file&&) = delete;
     ~temporary_file() {
@@ -33429,10 +33435,10 @@ public:
         if (problem) throw_io(target_, "cannot replace", problem.value());
         exists_ = false;
     }
-    /// Makes the new name itself outlive a crash.
+    /// Makes the new name itself outlive a crash. Wants no memory: the file has changed.
     void sync_folder() const {
 #ifndef _WIN32
-        const int handle = ::open(folder().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        const int handle = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         // Some file systems cannot sync a folder and say EINVAL; there is nothing more to be done there.
         const bool failed = handle < 0 || (::fsync(handle) != 0 && errno != EINVAL);
         const int reason = errno;
@@ -33442,12 +33448,11 @@ public:
     }
 
 private:
-    std::filesystem::path folder() const { return target_.has_parent_path() ? target_.parent_path() : "."; }
     /// Opens a new file. Where it has no name, `path_` is one of this process for it.
     file_handle make() {
         file_handle file;
 #ifdef O_TMPFILE
-        if (const int handle = ::open(folder().c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666); handle >= 0) {
+        if (const int handle = ::open(folder_.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666); handle >= 0) {
             path_ = "/proc/self/fd/" + std::to_string(handle);
             std::error_code problem;
             const bool can_be_named = std::filesystem::exists(path_, problem);
@@ -33493,7 +33498,7 @@ private:
 #endif
     }
 
-    std::filesystem::path target_, path_;
+    std::filesystem::path target_, folder_, path_;
     bool exists_ = false;   ///< under a name
     file_handle nameless_;  ///< else, once it is written
 };
@@ -35171,6 +35176,15 @@ constexpr std::array<std::string_view, 2> enumerators(image_shape_mapping) {
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
+/// No std::monostate: a copy of a variant of that and vectors alone destroys, with libstdc++ 12, what it has not made
+/// yet, where there is no memory for it.
+struct no_class_labels {
+    constexpr no_class_labels() = default;
+    constexpr no_class_labels(const no_class_labels&) noexcept {}
+    constexpr no_class_labels& operator=(const no_class_labels&) noexcept { return *this; }
+    friend constexpr bool operator==(const no_class_labels&, const no_class_labels&) { return true; }
+};
+
 /// All that a model says beside its layers. The names are the specification's.
 struct model_settings {
     std::int32_t specification_version = 4;
@@ -35182,7 +35196,7 @@ struct model_settings {
     std::vector<image_preprocessing> preprocessing{};
     /// Of a classifier: a name or a number for each element of the blob `label_probability_layer_name` (empty:
     /// what the last layer writes).
-    std::variant<std::monostate, string_sequence, int64_sequence> class_labels{};
+    std::variant<no_class_labels, string_sequence, int64_sequence> class_labels{};
     std::string label_probability_layer_name{};
     std::optional<network_update_parameters> update_parameters{};
 
@@ -36029,17 +36043,23 @@ void write_checkpoint(const std::filesystem::path& path, const training_state& s
     facts["steps"] = state.steps;
     facts["moments"] = state.moments;
     facts["optimizer"] = state.optimizer;
-    facts["layers"] = state.layers;
-    facts["losses"] = state.losses;
+    const auto put_list = [&](const char* name, const std::vector<std::string>& texts) {
+        detail::json& list = facts[name] = detail::json::value_t::array;
+        for (const std::string& text : texts) list.push_back(text);  // see json_document: no list of its own
+    };
+    put_list("layers", state.layers);
+    put_list("losses", state.losses);
     detail::json &numbers = facts["hyperParameters"] = detail::json::object(),
                  &notes = facts["notes"] = detail::json::object();
     for (const auto& [name, value] : state.hyper_parameters) numbers[name] = detail::json_of(value);
     for (const auto& [name, value] : state.notes) notes[name] = value;
-    if (state.cursor)
+    if (state.cursor) {
+        detail::json& task = facts["task"] = detail::json::value_t::object;
         update_cursor::each(*state.cursor, [&]<class V>(const std::string& name, const V& value) {
-            if constexpr (std::is_same_v<V, double>) facts["task"][name] = detail::json_of(value);
-            else facts["task"][name] = value;
+            if constexpr (std::is_same_v<V, double>) task[name] = detail::json_of(value);
+            else task[name] = value;
         });
+    }
     std::string text;
     try {
         text = facts.dump();

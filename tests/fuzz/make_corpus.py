@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes tests/fuzz/corpus/safetensors and tests/fuzz/corpus/mlmodel again: small files, good and bad, one for each
-branch of the parsers."""
+"""Makes tests/fuzz/corpus/safetensors, tests/fuzz/corpus/checkpoint and tests/fuzz/corpus/mlmodel again: small files,
+good and bad, one for each branch of the parsers."""
 import json
 import pathlib
 import struct
@@ -44,6 +44,67 @@ save("twice", b'{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},'
      b'"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}')
 save("deep", b'{"a":' + b"[" * 80 + b"]" * 80 + b"}")
 save("numbers", b'{"a":[1e999,1E-5,-0,0.5,18446744073709551616,true,false,null]}')
+
+# --- checkpoint: of the task that tests/fuzz/checkpoint.cpp makes ---
+
+folder = pathlib.Path(__file__).parent / "corpus" / "checkpoint"
+folder.mkdir(parents=True, exist_ok=True)
+
+
+def mixed(data, value):
+    for i in range(0, len(data), 8):
+        value = (value ^ int.from_bytes(data[i:i + 8], "little")) * 0x100000001b3 % (1 << 64)
+        value ^= value >> 32
+    return value
+
+
+def save_checkpoint(name, facts, tensors, metadata=None):
+    text = json.dumps(facts, separators=(",", ":"), sort_keys=True)
+    number, header, data = 0xcbf29ce484222325, {}, b""
+    for tensor, (dtype, shape, content) in sorted(tensors.items()):
+        number = mixed(content, mixed(tensor.encode(), number))
+        header[tensor] = entry(dtype, shape, len(data), len(data) + len(content))
+        data += content
+    number = mixed(text.encode(), mixed(b"checkpoint", number))
+    header["__metadata__"] = {"checkpoint": text, "checkpointId": f"{number:016x}"} if metadata is None else metadata
+    save(name, header, data)
+
+
+def reals(shape, *values):
+    return "F32", shape, struct.pack(f"<{len(values)}f", *values)
+
+
+examples = 0
+for values in [1, 2, 3, -4, 0.5, 1], [1, 0, -1]:
+    content = reals([], *values)[2]
+    examples = mixed(content, examples ^ len(content))
+tensors = {"frozen.stem.weights": reals([2, 2], 1, 0.5, -1, 2), "frozen.stem.bias": reals([2], 0, 1),
+           "learning.y.weights": reals([1, 2], 0.5, -0.5), "learning.y.bias": reals([1], 0.25)}
+for moment in "moment0", "moment1":
+    tensors |= {moment + ".y.weights": reals([1, 2], 0.125, 0.5), moment + ".y.bias": reals([1], 0.5)}
+facts = {"version": 1, "steps": 4, "moments": 2, "optimizer": "clip_by_global_norm, adam",
+         "layers": ["innerProduct", "activation.tanh", "innerProduct"], "notes": {},
+         "hyperParameters": {"0.limit": 1, "1.learning_rate": 0.25, "1.beta1": 0.9, "1.beta2": 0.999, "1.eps": 1e-8}}
+settings = {"epochs": 3, "mini_batch_size": 1, "shuffle": True, "seed": 0, "learning_rate": 0.25}
+task = {"metrics.loss": 0.5, "metrics.epoch": 1, "metrics.mini_batch": 0, "epoch": 1, "mini_batch": 1, "first": 1,
+        "sum": 0.5, "shuffle": True, "seed": 0, "examples": 3, "examples_id": examples}
+for prefix in "begun.", "settings.":
+    task |= {prefix + name: value for name, value in settings.items()}
+save_checkpoint("task", facts | {"task": task}, tensors)
+save_checkpoint("trainer", facts | {"notes": {"epoch": "3"}}, tensors)
+save_checkpoint("infinite", facts | {"hyperParameters": facts["hyperParameters"] | {"0.limit": "Infinity"}}, tensors)
+save_checkpoint("lacks_one", facts, {name: t for name, t in tensors.items() if name != "moment1.y.bias"})
+save_checkpoint("one_more", facts, tensors | {"more": reals([1], 1)})
+save_checkpoint("shape", facts, tensors | {"learning.y.weights": reals([2, 1], 1, 2)})
+save_checkpoint("dtype", facts, tensors | {"learning.y.bias": ("I32", [1], bytes(4))})
+save_checkpoint("not_finite", facts, tensors | {"learning.y.bias": reals([1], float("nan"))})
+save_checkpoint("no_facts", facts, tensors, {"format": "pt"})
+save_checkpoint("other_id", facts, tensors, {"checkpoint": "{}", "checkpointId": "0" * 16})
+(folder / "facts").write_text(json.dumps(facts | {"task": task}, separators=(",", ":")))
+(folder / "far").write_text(json.dumps(facts | {"steps": (1 << 64) - 1, "task": task | {
+    "epoch": (1 << 63) - 1, "settings.epochs": (1 << 63) - 1, "mini_batch": 3, "first": 3,
+    "metrics.epoch": (1 << 63) - 1, "metrics.mini_batch": (1 << 63) - 1, "settings.mini_batch_size": (1 << 63) - 1,
+    "settings.learning_rate": 1e300, "sum": "-Infinity"}}, separators=(",", ":")))
 
 # --- mlmodel: the numbers of the fields as the specification gives them, not as the library's tables do ---
 

@@ -209,7 +209,7 @@ TEST_CASE("each field of a checkpoint is checked, also by who wrote it with its 
           "tensor \"moment1.y.weights\": this training wants it, the checkpoint lacks it");
     CHECK(with("\"moments\":1", "\"moments\":0") == "tensor \"moment0.y.bias\": this training has no such tensor");
     CHECK(with("0.25", "true") == "checkpoint/hyperParameters/1.learning_rate: a number wanted, true came");
-    CHECK(with("0.25", "\"NaN\"") == "checkpoint: a learning rate from 0 up wanted, nan came");
+    CHECK(with("0.25", "\"NaN\"") == "checkpoint: a learning rate from 0 up wanted, NaN came");
     CHECK(with("0.25", "-0.25") == "checkpoint: a learning rate from 0 up wanted, -0.25 came");
     CHECK(with("0.25", "\"Infinity\"") == "checkpoint: a learning rate from 0 up wanted, Infinity came");
     CHECK(with("0.25", "1e999").starts_with("checkpoint: /hyperParameters/1.learning_rate: the number is too large"));

@@ -5,6 +5,7 @@
 
 #include <bespoke/control/repeat.hpp>
 #include <bespoke/control/residual.hpp>
+#include <bespoke/model/checkpoint.hpp>
 #include <bespoke/model/network_files.hpp>
 
 #include <catch2/catch.hpp>
@@ -549,4 +550,48 @@ TEST_CASE("network_files: an answer of five axes for which there is no memory th
     const features y = m.predict(x);
     const auto failures = with_scarce_memory([&] { m.predict(x); }, [&] { CHECK(m.predict(x) == y); });
     CHECK(failures > 0);
+}
+
+TEST_CASE("network_files: a copy of class labels for which there is no memory throws") {
+    model_settings some{.type = model_type::neural_network_classifier};
+    some.class_labels = string_sequence{"a name that is too long to lie in its string", "b"};
+    CHECK(with_scarce_memory([&] { model_settings copy = some; }, [] {}) > 1);
+}
+
+TEST_CASE("network_files: a checkpoint for which there is no memory throws, and changes neither file nor training") {
+    static constexpr auto description = compose(
+        input{"x", {2}}, inner_product{.output_channels = 2} | named("y") | updatable, bespoke::tanh{});
+    const std::vector<float> x{1, 2, 3, 4}, y{0, 1, 1, 0};
+    bespoke::network<description> net(3);
+    trainer training(net, {mean_squared_error{}}, adam{});
+    training.load(2, {{x}}, {{y}});
+    const std::vector<std::size_t> both{0, 1};
+    training.step(both);
+    const files f("checkpoint_scarce");
+    training.save_checkpoint(f.path, {{"epoch", "1"}});
+    const auto written = read_file(f.path);
+    const auto save = [&](const char* epoch) { training.save_checkpoint(f.path, {{"epoch", epoch}}); };
+    CHECK(with_scarce_memory([&] { save("2"); }, [&] { CHECK(read_file(f.path) == written); }) > 0);
+    save("1");
+    CHECK(read_file(f.path) == written);
+    training.step(both);
+    save("2");
+    const auto later = read_file(f.path);
+    const auto unchanged = [&] {
+        save("2");
+        CHECK(read_file(f.path) == later);
+        write_file_atomically(f.path, written);
+    };
+    write_file_atomically(f.path, written);
+    CHECK(with_scarce_memory([&] { training.load_checkpoint(f.path); }, unchanged) > 0);
+    save("1");
+    CHECK(read_file(f.path) == written);
+
+    const training_setup<float> setup{
+        .examples = 2, .inputs = {x}, .losses = {mean_squared_error{}}, .targets = {y}, .with = adam{}};
+    const auto task = [&] { static_cast<void>(update(net, setup, {.epochs = 1, .checkpoint = f.path})); };
+    const auto begin = [&] { std::filesystem::remove(f.path); };
+    begin();
+    CHECK(with_scarce_memory(task, begin) > 0);
+    CHECK(with_scarce_memory(task, [] {}) > 0);  // it goes on
 }

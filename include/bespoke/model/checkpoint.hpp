@@ -106,17 +106,23 @@ void write_checkpoint(const std::filesystem::path& path, const training_state& s
     facts["steps"] = state.steps;
     facts["moments"] = state.moments;
     facts["optimizer"] = state.optimizer;
-    facts["layers"] = state.layers;
-    facts["losses"] = state.losses;
+    const auto put_list = [&](const char* name, const std::vector<std::string>& texts) {
+        detail::json& list = facts[name] = detail::json::value_t::array;
+        for (const std::string& text : texts) list.push_back(text);  // see json_document: no list of its own
+    };
+    put_list("layers", state.layers);
+    put_list("losses", state.losses);
     detail::json &numbers = facts["hyperParameters"] = detail::json::object(),
                  &notes = facts["notes"] = detail::json::object();
     for (const auto& [name, value] : state.hyper_parameters) numbers[name] = detail::json_of(value);
     for (const auto& [name, value] : state.notes) notes[name] = value;
-    if (state.cursor)
+    if (state.cursor) {
+        detail::json& task = facts["task"] = detail::json::value_t::object;
         update_cursor::each(*state.cursor, [&]<class V>(const std::string& name, const V& value) {
-            if constexpr (std::is_same_v<V, double>) facts["task"][name] = detail::json_of(value);
-            else facts["task"][name] = value;
+            if constexpr (std::is_same_v<V, double>) task[name] = detail::json_of(value);
+            else task[name] = value;
         });
+    }
     std::string text;
     try {
         text = facts.dump();

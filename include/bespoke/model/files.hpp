@@ -159,9 +159,10 @@ inline readable_file open_to_read(const std::filesystem::path& path) {
 /// A new file beside `target` that vanishes with this object unless it is renamed. Where it can, it has no name before.
 class temporary_file {
 public:
-    explicit temporary_file(const std::filesystem::path& target) : target_(resolved(target)) {}
+    explicit temporary_file(const std::filesystem::path& target)
+        : target_(resolved(target)), folder_(target_.has_parent_path() ? target_.parent_path() : ".") {}
     temporary_file(temporary_file&& other) noexcept
-        : target_(std::move(other.target_)), path_(std::move(other.path_)),
+        : target_(std::move(other.target_)), folder_(std::move(other.folder_)), path_(std::move(other.path_)),
           exists_(std::exchange(other.exists_, false)), nameless_(std::move(other.nameless_)) {}
     temporary_file& operator=(temporary_file&&) = delete;
     ~temporary_file() {
@@ -196,10 +197,10 @@ public:
         if (problem) throw_io(target_, "cannot replace", problem.value());
         exists_ = false;
     }
-    /// Makes the new name itself outlive a crash.
+    /// Makes the new name itself outlive a crash. Wants no memory: the file has changed.
     void sync_folder() const {
 #ifndef _WIN32
-        const int handle = ::open(folder().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        const int handle = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         // Some file systems cannot sync a folder and say EINVAL; there is nothing more to be done there.
         const bool failed = handle < 0 || (::fsync(handle) != 0 && errno != EINVAL);
         const int reason = errno;
@@ -209,12 +210,11 @@ public:
     }
 
 private:
-    std::filesystem::path folder() const { return target_.has_parent_path() ? target_.parent_path() : "."; }
     /// Opens a new file. Where it has no name, `path_` is one of this process for it.
     file_handle make() {
         file_handle file;
 #ifdef O_TMPFILE
-        if (const int handle = ::open(folder().c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666); handle >= 0) {
+        if (const int handle = ::open(folder_.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666); handle >= 0) {
             path_ = "/proc/self/fd/" + std::to_string(handle);
             std::error_code problem;
             const bool can_be_named = std::filesystem::exists(path_, problem);
@@ -260,7 +260,7 @@ private:
 #endif
     }
 
-    std::filesystem::path target_, path_;
+    std::filesystem::path target_, folder_, path_;
     bool exists_ = false;   ///< under a name
     file_handle nameless_;  ///< else, once it is written
 };

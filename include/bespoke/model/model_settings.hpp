@@ -38,6 +38,15 @@ constexpr std::array<std::string_view, 2> enumerators(image_shape_mapping) {
 
 namespace define_BESPOKE_IMPLEMENTATION_in_one_translation_unit {
 
+/// No std::monostate: a copy of a variant of that and vectors alone destroys, with libstdc++ 12, what it has not made
+/// yet, where there is no memory for it.
+struct no_class_labels {
+    constexpr no_class_labels() = default;
+    constexpr no_class_labels(const no_class_labels&) noexcept {}
+    constexpr no_class_labels& operator=(const no_class_labels&) noexcept { return *this; }
+    friend constexpr bool operator==(const no_class_labels&, const no_class_labels&) { return true; }
+};
+
 /// All that a model says beside its layers. The names are the specification's.
 struct model_settings {
     std::int32_t specification_version = 4;
@@ -49,7 +58,7 @@ struct model_settings {
     std::vector<image_preprocessing> preprocessing{};
     /// Of a classifier: a name or a number for each element of the blob `label_probability_layer_name` (empty:
     /// what the last layer writes).
-    std::variant<std::monostate, string_sequence, int64_sequence> class_labels{};
+    std::variant<no_class_labels, string_sequence, int64_sequence> class_labels{};
     std::string label_probability_layer_name{};
     std::optional<network_update_parameters> update_parameters{};
 
