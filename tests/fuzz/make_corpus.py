@@ -83,7 +83,8 @@ tensors = {"frozen.stem.weights": reals([2, 2], 1, 0.5, -1, 2), "frozen.stem.bia
 for moment in "moment0", "moment1":
     tensors |= {moment + ".y.weights": reals([1, 2], 0.125, 0.5), moment + ".y.bias": reals([1], 0.5)}
 facts = {"version": 1, "steps": 4, "moments": 2, "optimizer": "clip_by_global_norm, adam",
-         "layers": ["innerProduct", "activation.tanh", "innerProduct"], "notes": {},
+         "layers": ["innerProduct", "activation.tanh", "innerProduct"], "losses": ["meanSquaredErrorLossLayer"],
+         "notes": {},
          "hyperParameters": {"0.limit": 1, "1.learning_rate": 0.25, "1.beta1": 0.9, "1.beta2": 0.999, "1.eps": 1e-8}}
 settings = {"epochs": 3, "mini_batch_size": 1, "shuffle": True, "seed": 0, "learning_rate": 0.25}
 task = {"metrics.loss": 0.5, "metrics.epoch": 1, "metrics.mini_batch": 0, "epoch": 1, "mini_batch": 1, "first": 1,
