@@ -414,7 +414,7 @@ TEST_CASE("what is wrong with inputs and outputs of a network") {
     CHECK(problem([](planner&) {}) == "a network needs at least one layer");
     CHECK(after_input([](planner& p) { add_loop(p, [&](std::size_t) { append(p, smooth{}); }); }) ==
           "no output: the last layer writes nothing of its own, so name the blob that is the output of the network");
-    CHECK(after_input([](planner& p) { append(p, joined{}, {"x", "x"}, {"a", "b"}); }) ==
+    CHECK(after_input([](planner& p) { append(p, joined{2}, {"x", "x"}, {"a", "b"}); }) ==
           "no output: the last layer writes several blobs, so name the blob that is the output of the network");
     CHECK(problem([](planner& p) { p.input("x", {0, 3}), append(p, smooth{}); }).empty());
 }
@@ -435,7 +435,7 @@ TEST_CASE("what is wrong with what a layer reads") {
         append(p, smooth{});
     }) == "layers/1 (smooth): no input: the layer before it writes nothing of its own, so the input has to be named");
     CHECK(after_input([](planner& p) {
-        append(p, joined{}, {"x", "x"}, {"a", "b"});
+        append(p, joined{2}, {"x", "x"}, {"a", "b"});
         append(p, smooth{});
     }) == "layers/1 (smooth): no input: the layer before it writes several blobs, so the input has to be named");
     CHECK(problem([](planner& p) { p.add_on(joined{}, "j", {planner::npos, planner::npos}); }) ==

@@ -20,7 +20,7 @@ struct input {
     friend bool operator==(const input&, const input&) = default;
 };
 
-/// Declares an output of a network by its blob. A network without any gives the last blob that its last layer writes.
+/// Declares an output of a network by its blob. A network without any gives the one blob that its last layer writes.
 struct output {
     std::string_view name;
 
