@@ -7,7 +7,8 @@
 #include <bespoke/model/checkpoint.hpp>
 #include <bespoke/network/network.hpp>
 
-#include <cstdlib>
+#include "check.hpp"
+
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -15,12 +16,9 @@
 #include <unistd.h>
 
 using namespace bespoke;
+using fuzz::check;
 
 namespace {
-
-void check(bool holds) {
-    if (!holds) std::abort();
-}
 
 constexpr auto layers = compose(input{"x", {2}}, inner_product{.output_channels = 2} | named("stem"), bespoke::tanh{},
                                 inner_product{.output_channels = 1} | named("y") | updatable);

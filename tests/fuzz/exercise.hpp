@@ -2,16 +2,13 @@
 
 #include <bespoke/model/update.hpp>
 
+#include "check.hpp"
+
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 
 /// What fuzz programs do with a model that was read: it predicts and learns, if it is small, whatever it says.
 namespace fuzz {
-
-inline void check(bool holds) {
-    if (!holds) std::abort();
-}
 
 /// What a run may take: nothing that a small file asks for is then large.
 inline const bespoke::load_options bounded{.most_elements = 100'000};

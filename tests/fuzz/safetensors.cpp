@@ -3,18 +3,17 @@
 #define BESPOKE_IMPLEMENTATION
 #include <bespoke/model/safetensors.hpp>
 
+#include "check.hpp"
+
 #include <cstdlib>
 #include <new>
 
 using namespace bespoke;
+using fuzz::check;
 
 namespace {
 
 std::size_t allocated = 0;  ///< bytes asked for, freed or not
-
-void check(bool holds) {
-    if (!holds) std::abort();
-}
 
 }  // namespace
 
