@@ -33,21 +33,21 @@ template <std::size_t Rows, class T, class N>
     });
     const batch<T> elements(static_cast<T>(n)), about = fold_rows<T>(sums.end(), added) / elements;
     put(about, mean);
+    const auto take = [](auto& sum, std::size_t r, const batch<T>& d) __attribute__((always_inline)) {
+        sum[r] = sum[r] + d;
+        sum[Rows + r] = kernels::fma<T>(d, d, sum[Rows + r]);
+    };
     differences.take_row(size, [&](auto& sum, extent first, auto count) __attribute__((always_inline)) {
         const extent part = count, whole = part / lanes<T> * lanes<T>, rest = part - whole;
         for (extent i = 0; i < whole; i += lanes<T>)
             unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
-                const batch<T> d = load(row(r) + first + i) - batch<T>(mean[r]);
-                sum[r] = sum[r] + d;
-                sum[Rows + r] = kernels::fma<T>(d, d, sum[Rows + r]);
+                take(sum, r, load(row(r) + first + i) - batch<T>(mean[r]));
             });
         if (rest > 0)
             unroll<Rows>([&](std::size_t r) __attribute__((always_inline)) {
                 alignas(64) T copy[lanes<T>];
                 (load_partial(row(r) + first + whole, rest) - batch<T>(mean[r])).store_aligned(copy);
-                const batch<T> d = load_partial(copy, rest);
-                sum[r] = sum[r] + d;
-                sum[Rows + r] = kernels::fma<T>(d, d, sum[Rows + r]);
+                take(sum, r, load_partial(copy, rest));
             });
     });
     batch<T>(&ends)[2 * Rows] = differences.end();

@@ -215,11 +215,11 @@ private:
         file_handle file;
 #ifdef O_TMPFILE
         if (const int handle = ::open(folder_.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666); handle >= 0) {
+            file.reset(::fdopen(handle, "wb"));
+            if (!file) ::close(handle);
             path_ = "/proc/self/fd/" + std::to_string(handle);
             std::error_code problem;
-            const bool can_be_named = std::filesystem::exists(path_, problem);
-            file.reset(::fdopen(handle, "wb"));
-            if (can_be_named && file) return file;
+            if (file && std::filesystem::exists(path_, problem)) return file;
         }
 #endif
         give_name([&](const std::filesystem::path& name) {
